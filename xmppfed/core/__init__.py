@@ -1,0 +1,1 @@
+"""The pure core: addresses, XML, streams, SASL. No I/O, no clock, no Twisted."""

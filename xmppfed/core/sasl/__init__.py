@@ -1,0 +1,1 @@
+"""SASL mechanisms as steps: bytes in, bytes or a claim out."""

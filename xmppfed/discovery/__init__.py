@@ -1,0 +1,1 @@
+"""From a domain to an ordered list of candidates to connect to."""

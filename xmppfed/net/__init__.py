@@ -1,0 +1,1 @@
+"""Moves data, keeps time, applies TLS; knows no stanza."""

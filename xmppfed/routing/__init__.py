@@ -1,0 +1,1 @@
+"""Where a stanza goes: local sessions, modules, remote domains."""

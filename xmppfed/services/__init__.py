@@ -1,0 +1,1 @@
+"""Services, each standing alone in the MultiService with a policy of its own."""

@@ -1,0 +1,1 @@
+"""What outlives the process, behind a small interface."""

@@ -1,0 +1,1 @@
+"""Test XMPP code with trial: domains, clients and a network in memory, under one clock."""
