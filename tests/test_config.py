@@ -1,0 +1,310 @@
+"""The configuration file: what it may say, and how it is refused."""
+
+from __future__ import annotations
+
+import ipaddress
+import tomllib
+from pathlib import Path
+from typing import Annotated
+
+import trustme
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import Meta
+from twisted.trial.unittest import SynchronousTestCase
+
+from xmppfed.config import C2SWebSocketOptions, Config, StaticRoute, load, reference
+from xmppfed.errors import ConfigError
+from xmppfed.tables import Options
+
+BASE = 'data_dir = "var"\n'
+DOMAIN = BASE + '[domains."example.org"]\ncertificate = "example.org.pem"\n'
+HTTP = DOMAIN + "[services.http]\n"
+PROXIED = BASE + '[domains."example.org"]\n[services.http]\ntls = "behind-proxy"\n'
+FEDERATED = HTTP + "[services.s2s_ws]\n"
+
+
+class PingOptions(Options, frozen=True):
+    """Options of a module for the tests."""
+
+    interval: Annotated[int, Meta(ge=1, description="Seconds between two pings.", examples=[60])] = 30
+
+
+class ConfigTestCase(SynchronousTestCase):
+    """Writes files beside a data directory and a certificate, and reads them."""
+
+    def setUp(self) -> None:
+        self.directory = Path(self.mktemp())
+        (self.directory / "var").mkdir(parents=True)
+        (self.directory / "example.org.pem").touch()
+        self.file = self.directory / "xmppfed.toml"
+
+    def load(self, text: str) -> Config:
+        """The configuration that `text` writes."""
+        self.file.write_text(text, encoding="utf-8")
+        return load(self.file, {"ping": PingOptions})
+
+    def refused(self, text: str, *parts: str) -> None:
+        """`text` is refused, with a reason that names the file and holds all `parts`."""
+        reason = str(self.assertRaises(ConfigError, self.load, text))
+        for part in (str(self.file), *parts):
+            self.assertIn(part, reason)
+
+
+class Accepted(ConfigTestCase):
+    """What a file says stands in the values."""
+
+    def test_smallest(self) -> None:
+        """A data directory and a domain are enough; everything else is off."""
+        config = self.load(DOMAIN)
+        self.assertEqual(config.file, self.file)
+        self.assertEqual(list(config.domains), ["example.org"])
+        self.assertEqual((config.services.http, config.services.c2s_ws, config.services.s2s_ws), (None, None, None))
+        self.assertEqual((config.trust_anchors, config.allow_private_addresses, dict(config.modules)), ((), (), {}))
+
+    def test_relative_paths(self) -> None:
+        """A relative path starts at the file, wherever the server was started."""
+        config = self.load('trust_anchors = ["example.org.pem"]\n' + DOMAIN)
+        self.assertEqual(config.data_dir, self.directory / "var")
+        self.assertEqual(config.domains["example.org"].certificate, self.directory / "example.org.pem")
+        self.assertEqual(config.trust_anchors, (self.directory / "example.org.pem",))
+
+    def test_absolute_path(self) -> None:
+        """An absolute path stays what it is."""
+        absolute = (self.directory / "var").absolute()
+        self.assertEqual(self.load(f'data_dir = "{absolute}"\n[domains."example.org"]').data_dir, absolute)
+
+    def test_safe_defaults(self) -> None:
+        """Services that are only named use TLS, verified trust and the limits of the design."""
+        services = self.load(FEDERATED + "[services.c2s_ws]\n").services
+        assert services.http is not None and services.c2s_ws is not None and services.s2s_ws is not None
+        self.assertEqual((services.http.endpoint, services.http.tls), ("tcp:443", True))
+        self.assertEqual(services.c2s_ws, C2SWebSocketOptions())
+        self.assertEqual((services.c2s_ws.anonymous, services.c2s_ws.max_stanza_bytes), ((), 262_144))
+        self.assertEqual((services.s2s_ws.trust, services.s2s_ws.max_stanza_bytes), ("external-or-dialback", 524_288))
+
+    def test_networks(self) -> None:
+        """Networks are parsed, of both families."""
+        config = self.load('allow_private_addresses = ["10.0.0.0/8", "fd00::/8"]\n' + DOMAIN)
+        wanted = (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("fd00::/8"))
+        self.assertEqual(config.allow_private_addresses, wanted)
+
+    def test_domains_are_prepared(self) -> None:
+        """A domain is kept in the form that addresses are compared in (RFC 7622, 3.2)."""
+        self.assertEqual(list(self.load(BASE + '[domains."Bücher.Example"]\n').domains), ["bücher.example"])
+
+    def test_behind_proxy(self) -> None:
+        """Behind a proxy loopback addresses and Unix sockets are listened on, without a certificate."""
+        for endpoint in (
+            "tcp:5280:interface=127.0.0.1",
+            "tcp6:5280:interface=\\\\:\\\\:1",
+            "tcp:interface=127.0.0.2:port=80",
+            "unix:/run/xmppfed.sock",
+        ):
+            http = self.load(PROXIED + f'endpoint = "{endpoint}"\n').services.http
+            assert http is not None
+            self.assertTrue(http.behind_proxy)
+
+    def test_public(self) -> None:
+        """The public URL and addresses are taken as they are written."""
+        text = (
+            HTTP + 'public_url = "https://example.org:8443/chat"\npublic_addresses = ["203.0.113.7", "2001:db8::7"]\n'
+        )
+        http = self.load(text).services.http
+        assert http is not None
+        self.assertEqual(http.public_url, "https://example.org:8443/chat")
+        self.assertEqual(http.public_addresses, ("203.0.113.7", "2001:db8::7"))
+
+    def test_static_routes(self) -> None:
+        """A static route is a URL, or a table with the addresses to use; its domain is prepared."""
+        routes = '[services.s2s_ws.static_routes]\n"A.example" = "wss://a.example/x"\n'
+        routes += '"b.example" = {url = "wss://[::1]:5443", addresses = ["127.0.0.2"]}\n'
+        s2s = self.load(HTTP + routes).services.s2s_ws
+        assert s2s is not None
+        first = StaticRoute(url="wss://a.example/x")
+        second = StaticRoute(url="wss://[::1]:5443", addresses=("127.0.0.2",))
+        self.assertEqual(s2s.static_routes, {"a.example": first, "b.example": second})
+
+    def test_clients(self) -> None:
+        """Origins and anonymous domains of this server are accepted."""
+        text = HTTP + '[services.c2s_ws]\nallowed_origins = ["https://a.example:8443"]\nanonymous = ["example.org"]\n'
+        c2s = self.load(text).services.c2s_ws
+        assert c2s is not None
+        self.assertEqual((c2s.allowed_origins, c2s.anonymous), (("https://a.example:8443",), ("example.org",)))
+
+    def test_modules(self) -> None:
+        """A module's table becomes the module's own options, in the order of the file."""
+        self.assertEqual(
+            self.load(DOMAIN + "[modules.ping]\ninterval = 5\n").modules, {"ping": PingOptions(interval=5)}
+        )
+
+
+class Refused(ConfigTestCase):
+    """A refusal names the file, the key, what was found, what was wanted and what to do."""
+
+    def test_no_data_dir(self) -> None:
+        """The data directory has no default."""
+        self.refused('[domains."example.org"]\n', "data_dir", "found nothing", "Add the key")
+
+    def test_missing_data_dir(self) -> None:
+        """A data directory that is not there is not made in silence: it may be a disk that was not mounted."""
+        self.refused('data_dir = "gone"\n[domains."example.org"]\n', 'data_dir: found "gone"', "mkdir -m 700")
+
+    def test_no_domain(self) -> None:
+        """A server without a domain serves nobody."""
+        self.refused(BASE, "domains", "at least one domain", "Add a table")
+
+    def test_bad_domain(self) -> None:
+        """A name that RFC 7622 refuses is no domain."""
+        self.refused(BASE + '[domains."a..b"]\n', 'domains."a..b"', "domain name (RFC 7622, 3.2)")
+
+    def test_domain_twice(self) -> None:
+        """Two spellings of one domain would leave open whose options count."""
+        self.refused(DOMAIN + '[domains."EXAMPLE.org"]\n', "another spelling of example.org")
+
+    def test_missing_files(self) -> None:
+        """Certificates and authorities that are not there are told before anything starts."""
+        text = BASE + '[domains."example.org"]\ncertificate = "no.pem"\n'
+        self.refused(text, 'domains."example.org".certificate', "no.pem", "PEM file")
+        self.refused('trust_anchors = ["no.pem"]\n' + DOMAIN, "trust_anchors", "no.pem")
+
+    def test_networks(self) -> None:
+        """A network with host bits is a mistake that would be read as something else."""
+        text = 'allow_private_addresses = ["10.0.0.1/8"]\n' + DOMAIN
+        self.refused(text, "allow_private_addresses", '"10.0.0.1/8"', "host bits")
+
+    def test_unknown_key(self) -> None:
+        """An unknown key is refused everywhere, with the near one named."""
+        self.refused('data_dri = "x"\n' + DOMAIN, "data_dri: found an unknown key", "Did you mean `data_dir`?")
+        self.refused(HTTP + "endpiont = 1\n", "services.http.endpiont", "Did you mean `endpoint`?")
+        self.refused(DOMAIN + "key = 1\n", 'domains."example.org".key', "one of certificate")
+
+    def test_unknown_service(self) -> None:
+        """An unknown service is refused with those that are known."""
+        self.refused(HTTP + "[services.c2s_wss]\n", "services.c2s_wss", "c2s_ws, http, s2s_ws", "`c2s_ws`?")
+
+    def test_unknown_module(self) -> None:
+        """A module that is not installed is refused with those that are."""
+        self.refused(DOMAIN + "[modules.pong]\n", "modules.pong", "an unknown module", "one of ping")
+
+    def test_module_options(self) -> None:
+        """A module's options are judged like our own."""
+        self.refused(DOMAIN + '[modules.ping]\ninterval = "5"\n', 'modules.ping.interval: found "5"', "a whole number")
+
+    def test_service_without_port(self) -> None:
+        """WebSocket services need the HTTP service that owns their port."""
+        self.refused(DOMAIN + "[services.s2s_ws]\n", "services.s2s_ws", "Add a [services.http] table")
+
+    def test_no_certificate(self) -> None:
+        """With TLS of our own every domain needs a certificate."""
+        text = BASE + '[domains."example.org"]\n[services.http]\n'
+        self.refused(text, 'domains."example.org"', "a certificate", '"behind-proxy"')
+
+    def test_endpoint(self) -> None:
+        """An endpoint that Twisted does not know, or that brings a TLS of its own, is refused."""
+        self.refused(HTTP + 'endpoint = "443"\n', 'services.http.endpoint: found "443"', "Unknown endpoint type")
+        self.refused(HTTP + 'endpoint = "tcp:443:bogus=1"\n', "services.http.endpoint", "bogus")
+
+    def test_endpoint_with_tls(self) -> None:
+        """TLS inside TLS is never meant."""
+        (self.directory / "example.org.pem").write_bytes(_pem())
+        endpoint = f"ssl:443:privateKey={self.directory / 'example.org.pem'}"
+        self.refused(HTTP + f'endpoint = "{endpoint}"\n', "without TLS of its own", "Use tcp:")
+
+    def test_tls(self) -> None:
+        """There is no plain HTTP but behind a proxy."""
+        self.refused(HTTP + "tls = false\n", "services.http.tls: found false", 'true or "behind-proxy"')
+        self.refused(HTTP + 'tls = "no"\n', 'services.http.tls: found "no"', '"behind-proxy"')
+
+    def test_proxy_in_the_open(self) -> None:
+        """Behind a proxy, nothing but the loopback interface and Unix sockets may be listened on."""
+        for endpoint in ("tcp:443", "tcp:443:interface=192.0.2.1", "tcp:443:interface=0.0.0.0"):
+            self.refused(PROXIED + f'endpoint = "{endpoint}"\n', "services.http.endpoint", endpoint, "loopback")
+
+    def test_public_url(self) -> None:
+        """The public URL is https, and has nothing behind its path."""
+        for url in ("http://a.example", "https://", "https://a/?q", "https://a/", "https://me@a", "https://a:x", "a"):
+            self.refused(HTTP + f'public_url = "{url}"\n', "services.http.public_url", f'"{url}"', "https://HOST")
+
+    def test_public_addresses(self) -> None:
+        """Public addresses are IP addresses, not names."""
+        self.refused(HTTP + 'public_addresses = ["a.example"]\n', "services.http.public_addresses", '"a.example"')
+
+    def test_small_stanzas(self) -> None:
+        """A limit below 10 000 bytes is forbidden (RFC 6120, 13.12)."""
+        self.refused(FEDERATED + "max_stanza_bytes = 9999\n", "services.s2s_ws.max_stanza_bytes", "9999", ">= 10000")
+
+    def test_trust(self) -> None:
+        """A policy nobody knows is refused with the names of those that are known."""
+        self.refused(FEDERATED + 'trust = "any"\n', 'services.s2s_ws.trust: found "any"', '"external-or-dialback"')
+
+    def test_static_route(self) -> None:
+        """A static route leads to a wss URL, at IP addresses, for a domain that is not ours."""
+        table = HTTP + "[services.s2s_ws.static_routes]\n"
+        key = 'services.s2s_ws.static_routes."b.example"'
+        self.refused(table + '"b.example" = "ws://b.example"\n', f"{key}.url", '"ws://b.example"', "wss://HOST")
+        self.refused(table + '"b.example" = 5\n', key, "found 5", "a table")
+        self.refused(table + '"b.example" = {url = "wss://b", addresses = ["b"]}\n', f"{key}.addresses", '"b"')
+        self.refused(table + '"b.example" = {addresses = []}\n', f"{key}.url", "found nothing")
+        self.refused(table + '"example.org" = "wss://b"\n', "static_routes", "a domain served elsewhere")
+
+    def test_origin(self) -> None:
+        """An origin has a scheme and a host and no path, or it would never match."""
+        for origin in ("chat.example.org", "https://a.example/", "https://a.example/x", "*"):
+            text = HTTP + f'[services.c2s_ws]\nallowed_origins = ["{origin}"]\n'
+            self.refused(text, "services.c2s_ws.allowed_origins", f'"{origin}"', "an origin such as")
+
+    def test_anonymous_elsewhere(self) -> None:
+        """Only our own domains can offer anonymous logins."""
+        text = HTTP + '[services.c2s_ws]\nanonymous = ["b.example"]\n'
+        self.refused(text, "services.c2s_ws.anonymous", '"b.example"', "one of example.org")
+
+    @given(st.text())
+    def test_any_text(self, text: str) -> None:
+        """Whatever stands in the file, it is a configuration or a ConfigError."""
+        try:
+            self.load(text.encode("utf-8", "replace").decode())
+        except ConfigError as error:
+            self.assertIn(str(self.file), str(error))
+
+    @given(
+        st.dictionaries(
+            st.sampled_from(["endpoint", "tls", "public_url", "public_addresses"]),
+            st.one_of(st.booleans(), st.integers(0, 9), st.text("ahtps:/.1[]@?", max_size=12)),
+        )
+    )
+    def test_any_values(self, values: dict[str, object]) -> None:
+        """Whatever the values of a table are, they are accepted or refused with a ConfigError."""
+        lines = [
+            f"{key} = {str(value).lower() if isinstance(value, int) else repr(value)}" for key, value in values.items()
+        ]
+        try:
+            self.assertIsNotNone(self.load(HTTP + "\n".join(lines)).services.http)
+        except ConfigError as error:
+            self.assertIn("services.http", str(error))
+
+
+class Reference(SynchronousTestCase):
+    """The reference is written from the tables."""
+
+    def test_every_key(self) -> None:
+        """Every key of every table is there, and so are those of modules."""
+        page = reference({"ping": PingOptions})
+        for heading in ("Top level", '`[domains."example.org"]`', "`[services.c2s_ws]`", "`[modules.ping]`"):
+            self.assertIn(f"## {heading}\n", page)
+        for key in ("data_dir", "certificate", "endpoint", "anonymous", "static_routes", "interval"):
+            self.assertIn(f"### `{key}`\n", page)
+
+    def test_examples(self) -> None:
+        """Every key has an example, and every example is TOML."""
+        page = reference({"ping": PingOptions})
+        examples = [part.partition("```")[0] for part in page.split("```toml\n")[1:]]
+        self.assertEqual(len(examples), page.count("\n### "))
+        for example in examples:
+            self.assertEqual(len(tomllib.loads(example)), 1)
+
+
+def _pem() -> bytes:
+    """A key and a certificate, for an endpoint that wants to read them."""
+    certificate = trustme.CA().issue_cert("example.org")
+    return bytes(certificate.private_key_and_cert_chain_pem.bytes())

@@ -1,0 +1,152 @@
+"""The typed tables of the configuration: what each key means, its type, its default and an example.
+
+The reference in the manual is written from these; `xmppfed.config` reads files into them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from xmppfed.tables import Options
+
+__all__ = [
+    "C2SWebSocketOptions",
+    "DomainOptions",
+    "GeneralOptions",
+    "HTTPOptions",
+    "S2SWebSocketOptions",
+    "StaticRoute",
+]
+
+
+class GeneralOptions(Options, frozen=True):
+    """The keys above the first table. A relative path is relative to the configuration file."""
+
+    data_dir: Annotated[
+        Path,
+        Meta(description="The directory of the database and of the control socket. It must exist.", examples=["var"]),
+    ]
+    trust_anchors: Annotated[
+        tuple[Path, ...],
+        Meta(
+            description="PEM files of certificate authorities to trust besides those of the system.",
+            examples=[["certs/our-ca.pem"]],
+        ),
+    ] = ()
+    allow_private_addresses: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Networks that federation may connect to besides public addresses.", examples=[["10.0.0.0/8"]]
+        ),
+    ] = ()
+
+
+class DomainOptions(Options, frozen=True):
+    """A domain served here."""
+
+    certificate: Annotated[
+        Path | None,
+        Meta(
+            description="PEM file with the certificate chain and the key. Read again on reload. "
+            'Only servers with `tls = "behind-proxy"` can do without.',
+            examples=["certs/example.org.pem"],
+        ),
+    ] = None
+
+
+class HTTPOptions(Options, frozen=True):
+    """The HTTPS port: WebSocket at `/xmpp-websocket`, and the documents at `/.well-known/host-meta`."""
+
+    endpoint: Annotated[
+        str,
+        Meta(
+            description="Where to listen, as a Twisted server endpoint without TLS.",
+            examples=["tcp:8080:interface=127.0.0.1"],
+        ),
+    ] = "tcp:443"
+    tls: Annotated[
+        bool | Literal["behind-proxy"],
+        Meta(
+            description='`true`: TLS ends here. `"behind-proxy"`: a reverse proxy on this machine ends it, and '
+            "`endpoint` is a loopback address or a Unix socket.",
+            examples=["behind-proxy"],
+        ),
+    ] = True
+    public_url: Annotated[
+        str | None,
+        Meta(
+            description="How the port is reached from outside, if not by `https://` and the domain.",
+            examples=["https://xmpp.example.org"],
+        ),
+    ] = None
+    public_addresses: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="The public IP addresses, for host-meta.json (XEP-0487). "
+            "Without them that document speaks of client connections only.",
+            examples=[["203.0.113.7"]],
+        ),
+    ] = ()
+
+    @property
+    def behind_proxy(self) -> bool:
+        """Whether a reverse proxy ends TLS."""
+        return self.tls == "behind-proxy"
+
+
+class C2SWebSocketOptions(Options, frozen=True):
+    """Clients over WebSocket (RFC 7395). The table may be empty: it switches the service on."""
+
+    fast_path: Annotated[
+        bool, Meta(description="Read and write plain text frames without Autobahn's detours.", examples=[False])
+    ] = True
+    allowed_origins: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Web origins that may use EXTERNAL and ANONYMOUS. Every origin may use a password.",
+            examples=[["https://chat.example.org"]],
+        ),
+    ] = ()
+    anonymous: Annotated[
+        tuple[str, ...],
+        Meta(description="The domains that offer ANONYMOUS logins (RFC 4505).", examples=[["guests.example.org"]]),
+    ] = ()
+    max_stanza_bytes: Annotated[
+        int, Meta(ge=10_000, description="The longest stanza taken from a client (RFC 6120, 13.12).", examples=[65_536])
+    ] = 262_144
+
+
+class StaticRoute(Options, frozen=True):
+    """Where to reach one domain, instead of asking DNS."""
+
+    url: str
+    addresses: tuple[str, ...] = ()
+
+
+class S2SWebSocketOptions(Options, frozen=True):
+    """Federation over WebSocket (XEP-0468). The table may be empty: it switches the service on."""
+
+    trust: Annotated[
+        Literal["external", "external-or-dialback", "dialback-without-verified-tls"],
+        Meta(
+            description="How another domain proves itself. `external`: by its certificate only. "
+            "`external-or-dialback`: else by dialback to a server whose TLS is verified. "
+            "`dialback-without-verified-tls`: dialback to anybody; who controls DNS can pose as any domain.",
+            examples=["external"],
+        ),
+    ] = "external-or-dialback"
+    max_stanza_bytes: Annotated[
+        int,
+        Meta(ge=10_000, description="The longest stanza taken from a server (RFC 6120, 13.12).", examples=[262_144]),
+    ] = 524_288
+    static_routes: Annotated[
+        dict[str, StaticRoute],
+        Meta(
+            description="Domains and the URL to reach them by; or a table of `url` and `addresses` "
+            "(IP addresses to use instead of asking DNS for the host).",
+            examples=[{"example.net": "wss://xmpp.example.net/xmpp-websocket"}],
+        ),
+    ] = {}

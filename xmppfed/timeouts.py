@@ -1,0 +1,60 @@
+"""How long anything may take, and how much may wait: one value holds every limit of time the server keeps.
+
+No other place names these figures. Tests hand in their own; production uses the defaults.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Timeouts"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """Limits in seconds; fields that end in `_bytes`, `_hops`, `_missed` or `_stanzas` are counts."""
+
+    handshake: float = 10.0
+    """The whole WebSocket handshake of a peer, from `connectionMade`: a deadline, not a limit of silence."""
+    stream_open: float = 10.0
+    """From the end of the handshake to the peer's `<open/>`."""
+    authentication: float = 30.0
+    """From `<open/>` to the end of a login, or of stream authentication between servers."""
+    client_silence: float = 30.0
+    """Silence of a client before it is pinged."""
+    server_silence: float = 50.0
+    """Silence of a server before it is pinged: below the 60 s after which nginx cuts."""
+    pings_missed: int = 2
+    """Unanswered pings before the connection is aborted."""
+    output_blocked: float = 60.0
+    """How long the peer may refuse to read while output waits."""
+    output_bytes: int = 1_048_576
+    """How much output may wait for one peer."""
+    stream_close: float = 5.0
+    """Our `<close/>` unanswered."""
+    websocket_close: float = 1.0
+    """Our WebSocket Close unanswered, after that of the stream; then the connection is aborted."""
+    connect: float = 10.0
+    """Outgoing: TCP and TLS together."""
+    upgrade: float = 10.0
+    """Outgoing: the answer to the upgrade request."""
+    document: float = 5.0
+    """Fetching host-meta or a POSH document, redirects included."""
+    document_bytes: int = 65_536
+    """The longest such document."""
+    document_hops: int = 3
+    """Redirects followed for such a document; a WebSocket follows none."""
+    queue: float = 60.0
+    """How long stanzas wait for a remote domain that is being connected to."""
+    queue_bytes: int = 1_048_576
+    """How much waits for one such domain."""
+    hibernation: float = 600.0
+    """How long a session that lost its connection can be resumed (XEP-0198, section 5)."""
+    hibernation_stanzas: int = 500
+    """Stanzas kept for such a session."""
+    e2e_header: float = 10.0
+    """End-to-end: the stream header."""
+    e2e_authentication: float = 30.0
+    """End-to-end: authentication."""
+    e2e_close: float = 5.0
+    """End-to-end: our close unanswered."""
