@@ -1,0 +1,194 @@
+"""What a stream tells its owner. Those that ask something are answered on the stream, by the method each names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xmppfed.core.framing import Opening
+from xmppfed.core.jid import JID
+from xmppfed.core.sasl.steps import Claim
+from xmppfed.core.stanza import Stanza
+from xmppfed.errors import SASLError, StanzaError, StreamError
+
+__all__ = [
+    "AuthFailed",
+    "AuthRequested",
+    "Authenticated",
+    "BindFailed",
+    "BindRequested",
+    "Bound",
+    "DialbackRequested",
+    "Event",
+    "KeyVerified",
+    "KeysRequested",
+    "OpenRequested",
+    "Pair",
+    "PairRefused",
+    "PairVerified",
+    "StanzaReceived",
+    "StreamClosed",
+    "StreamFailed",
+    "StreamOpened",
+    "VerifyRequested",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Who may speak to whom on a stream between servers: the domain `sender` to the domain `to` (XEP-0220, 2.1)."""
+
+    sender: str
+    to: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRequested:
+    """The peer opened a stream; answer with `Stream.accept` or `Stream.fail`."""
+
+    opening: Opening
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOpened:
+    """The peer answered our header."""
+
+    opening: Opening
+
+
+@dataclass(frozen=True, slots=True)
+class KeysRequested:
+    """SCRAM needs the keys of an account; answer with `ReceivingSASL.provide_keys`."""
+
+    mechanism: str
+    username: str
+    hash_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuthRequested:
+    """A mechanism came through; answer with `ReceivingSASL.accept` or `ReceivingSASL.reject`."""
+
+    claim: Claim
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticated:
+    """The stream is authenticated: as `peer`, when we are the receiving entity."""
+
+    peer: JID | None
+    mechanism: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuthFailed:
+    """An attempt to authenticate failed; the stream may go on."""
+
+    mechanism: str
+    error: SASLError
+
+
+@dataclass(frozen=True, slots=True)
+class BindRequested:
+    """The client asks for a resource (RFC 6120, 7); answer with `ReceivingBind.accept` or `ReceivingBind.reject`."""
+
+    resource: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """We have a full JID; the stream is for stanzas now."""
+
+    jid: JID
+
+
+@dataclass(frozen=True, slots=True)
+class BindFailed:
+    """The server gave us no resource."""
+
+    error: StanzaError
+
+
+@dataclass(frozen=True, slots=True)
+class DialbackRequested:
+    """A server claims a pair; verify `key` with the authoritative server and answer with `ReceivingDialback.answer`."""
+
+    pair: Pair
+    key: str
+    stream_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyRequested:
+    """A receiving server asks whether we made `key`; answer with `AuthoritativeDialback.answer` (XEP-0220, 2.2)."""
+
+    pair: Pair
+    key: str
+    stream_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyVerified:
+    """The authoritative server judged a key we asked about; `reason` says why when it is not valid."""
+
+    pair: Pair
+    stream_id: str
+    valid: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PairVerified:
+    """We may send from `pair.sender` to `pair.to` on this stream."""
+
+    pair: Pair
+
+
+@dataclass(frozen=True, slots=True)
+class PairRefused:
+    """The receiving server did not accept our pair."""
+
+    pair: Pair
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StanzaReceived:
+    """A stanza on an established stream; whether the peer may say it is the owner's to judge."""
+
+    stanza: Stanza
+
+
+@dataclass(frozen=True, slots=True)
+class StreamFailed:
+    """The stream ended in an error: ours (`sent`) or the peer's."""
+
+    error: StreamError
+    sent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StreamClosed:
+    """Both directions are closed; the connection can go. `see_other_uri` is where the server sent us (RFC 7395, 3.6.1)."""
+
+    see_other_uri: str | None = None
+
+
+Event = (
+    OpenRequested
+    | StreamOpened
+    | KeysRequested
+    | AuthRequested
+    | Authenticated
+    | AuthFailed
+    | BindRequested
+    | Bound
+    | BindFailed
+    | DialbackRequested
+    | VerifyRequested
+    | KeyVerified
+    | PairVerified
+    | PairRefused
+    | StanzaReceived
+    | StreamFailed
+    | StreamClosed
+)

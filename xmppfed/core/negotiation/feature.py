@@ -1,0 +1,34 @@
+"""What every stream feature has in common: it says when, the owner decides whether."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from xmppfed.core.element import Element
+from xmppfed.core.stanza import Stanza
+
+if TYPE_CHECKING:
+    from xmppfed.core.stream import Stream
+
+__all__ = ["Feature"]
+
+
+class Feature:
+    """A stream feature (RFC 6120, 4.3). `tags` are the elements, or the children of an iq, that belong to it."""
+
+    tags: frozenset[str] = frozenset()
+
+    def offer(self, stream: Stream) -> str:
+        """As the receiving entity: what stands in `<stream:features/>` now; nothing when it is not its turn."""
+        return ""
+
+    def start(self, stream: Stream, features: Element) -> bool:
+        """As the initiating entity: begin, if the peer offers it and it is its turn."""
+        return False
+
+    def receive(self, stream: Stream, element: Element) -> None:
+        """One of our elements came; raises `StreamError` when it must not come now."""
+
+    def receive_stanza(self, stream: Stream, stanza: Stanza) -> bool:
+        """An iq whose first child is ours came; false leaves it to others."""
+        return False
