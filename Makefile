@@ -53,7 +53,7 @@ interop: $(VENV)/.installed-test | build ## real clients, servers and proxies ag
 	$(PYTHON) -m tests.interop
 
 bench: $(VENV)/.installed-test | build ## costs beside those of a peer; BENCH=long for more
-	$(PYTHON) benchmarks/run.py --$(BENCH)
+	$(PYTHON) -m benchmarks.run --$(BENCH)
 
 install-check: | build ## a wheel and an editable install, each in a new environment, each started by twistd
 	bash scripts/install_check.sh
