@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -89,7 +90,8 @@ def module_level(tree: ast.Module) -> ast.Module:
         def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> None:
             return None
 
-    return ast.fix_missing_locations(_Cut().visit(ast.parse(ast.unparse(tree))))
+    cut: ast.Module = _Cut().visit(copy.deepcopy(tree))
+    return cut
 
 
 class AsyncTestsTests(SynchronousTestCase):
