@@ -91,6 +91,7 @@ class Stream:
         self.id = ""
         self.lang: str | None = None
         self.offered: Element | None = None
+        self.failure: StreamError | None = None  # the error of ours that ended the stream
         self._features = tuple(features)
         self._new_id = new_id
         self._header_sent = False
@@ -144,6 +145,7 @@ class Stream:
             self.write(error.to_xml())
             self._out.append(self.framing.closing())
         self.state = State.ABANDONED
+        self.failure = error
         self.emit(StreamFailed(error, sent=True))
 
     def close(self, see_other_uri: str | None = None) -> None:

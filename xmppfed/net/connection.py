@@ -1,0 +1,227 @@
+"""Ties one stream to the wire that carries it: moves data, keeps time, bounds what waits. Knows no stanza."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+from xmppfed.core.events import Event
+from xmppfed.core.stanza import Stanza
+from xmppfed.core.stream import State, Stream
+from xmppfed.errors import StreamCondition, StreamError
+from xmppfed.timeouts import Timeouts
+
+__all__ = ["Connection", "Owner", "Wire"]
+
+NORMAL = 1000
+_CLOSE_CODES = {StreamCondition.UNSUPPORTED_ENCODING: 1007, StreamCondition.SYSTEM_SHUTDOWN: 1012}
+
+
+class Wire(Protocol):
+    """What carries a stream: whole pieces out, and word of what cannot go out."""
+
+    def write(self, pieces: list[bytes]) -> None:
+        """Send each piece."""
+
+    def take_at_most(self, size: int) -> None:
+        """Refuse longer pieces of the peer before they are buffered."""
+
+    def ping(self) -> None:
+        """Ask for a sign of life."""
+
+    def pause(self) -> None:
+        """Stop reading."""
+
+    def resume(self) -> None:
+        """Read again."""
+
+    def close(self, code: int) -> None:
+        """End in good order; the code is a WebSocket's (RFC 6455, 7.4.1)."""
+
+    def abort(self) -> None:
+        """End at once."""
+
+
+class Owner(Protocol):
+    """The service's side of a connection: it judges, the connection carries."""
+
+    def handle(self, event: Event) -> None:
+        """Something happened on the stream."""
+
+    def lost(self, reason: str) -> None:
+        """The connection is gone; nothing comes any more."""
+
+
+class Connection:
+    """One stream on one wire, with the time limits of both."""
+
+    log = Logger()
+
+    def __init__(
+        self,
+        stream: Stream,
+        wire: Wire,
+        own: Callable[[Connection], Owner],
+        clock: IReactorTime,
+        timeouts: Timeouts,
+        silence: float,
+    ) -> None:
+        """`own` makes the owner; `silence` is how many seconds of it pass before the peer is pinged."""
+        self.stream = stream
+        self._wire = wire
+        self._clock = clock
+        self._timeouts = timeouts
+        self._silence = silence
+        self._state = stream.state
+        self._heard = clock.seconds()
+        self._missed = 0
+        self._waiting = 0  # bytes written while the peer does not read
+        self._reason = ""
+        self._lost = False
+        self._deadline: IDelayedCall | None = None
+        self._keepalive: IDelayedCall | None = None
+        self._blocked: IDelayedCall | None = None
+        self._owner = own(self)
+        wire.take_at_most(stream.framing.limit)
+        self._wait(timeouts.stream_open, "no stream header came")
+
+    # What the owner calls.
+
+    def send(self, stanza: Stanza) -> None:
+        """Send a stanza, now."""
+        self.stream.send(stanza)
+        self.flush()
+
+    def answered(self) -> None:
+        """The owner has answered an event after `handle` had returned: let the stream go on."""
+        self._dispatch(self.stream.take_events())
+
+    def fail(self, error: StreamError) -> None:
+        """End the stream with an error of ours."""
+        self.stream.fail(error)
+        self.answered()
+
+    def close(self, see_other_uri: str | None = None) -> None:
+        """Close the stream in good order."""
+        self.stream.close(see_other_uri)
+        self.answered()
+
+    def cut(self, reason: str) -> None:
+        """Give the connection up at once; `reason` is what its owner hears."""
+        self._reason = self._reason or reason
+        self._wire.abort()
+
+    def flush(self) -> None:
+        """Hand everything to the wire; a peer that lets too much wait is cut."""
+        pieces = self.stream.data_to_send()
+        if not pieces or self._lost:
+            return
+        self._wire.write(pieces)
+        if self._blocked is not None:
+            self._waiting += sum(map(len, pieces))
+            if self._waiting > self._timeouts.output_bytes:
+                self.cut(f"more than {self._timeouts.output_bytes} bytes waited for a peer that does not read")
+
+    # What the wire calls.
+
+    def received(self, data: bytes) -> None:
+        """A piece came."""
+        self._heard = self._clock.seconds()
+        self._missed = 0
+        self._dispatch(self.stream.receive(data))
+
+    def heard(self) -> None:
+        """A sign of life that is no data."""
+        self._heard = self._clock.seconds()
+        self._missed = 0
+
+    def output_blocked(self) -> None:
+        """The peer does not read: who does not listen need not be listened to."""
+        if self._blocked is None and not self._lost:
+            self._waiting = 0
+            limit = self._timeouts.output_blocked
+            self._blocked = self._clock.callLater(limit, self.cut, f"the peer has not read for {limit:.0f} s")
+            self._wire.pause()
+
+    def output_free(self) -> None:
+        """The peer reads again."""
+        if self._blocked is not None:
+            self._blocked.cancel()
+            self._blocked = None
+            self._wire.resume()
+
+    def wire_lost(self, reason: str) -> None:
+        """The transport is gone."""
+        self._lost = True
+        self.stream.connection_lost()
+        for call in (self._deadline, self._keepalive, self._blocked):
+            if call is not None and call.active():
+                call.cancel()
+        self._owner.lost(self._reason or reason)
+
+    # The rest is ours.
+
+    def _dispatch(self, events: list[Event]) -> None:
+        owner = self._owner
+        try:
+            while events:
+                for event in events:
+                    owner.handle(event)
+                events = self.stream.take_events()
+        except Exception:  # noqa: BLE001 - a fault of ours ends this stream, and no other
+            self.log.failure("Fault while handling what {peer} sent", peer=self.stream.remote)
+            self.stream.fail(StreamError(StreamCondition.INTERNAL_SERVER_ERROR))
+            self.stream.take_events()
+        self.flush()
+        if self.stream.state is not self._state:
+            self._state_changed(self._state, self.stream.state)
+
+    def _state_changed(self, before: State, now: State) -> None:
+        self._state = now
+        self._wire.take_at_most(self.stream.framing.limit)
+        if now is State.ESTABLISHED:
+            self._wait(None)
+            self._schedule_ping(self._silence)
+        elif now is State.CLOSING:
+            self._wait(self._timeouts.stream_close, "our closing was not answered", self._end)
+        elif now in (State.ABANDONED, State.CLOSED):
+            self._end()
+        elif before in (State.AWAITING_HEADER, State.IDLE, State.HEADER_SENT):
+            self._wait(self._timeouts.authentication, "the peer did not authenticate in time")
+
+    def _wait(self, seconds: float | None, what: str = "", then: Callable[[], None] | None = None) -> None:
+        if self._deadline is not None and self._deadline.active():
+            self._deadline.cancel()
+        self._deadline = None
+        if seconds is not None and not self._lost:
+            self._deadline = self._clock.callLater(seconds, then or (lambda: self._expired(f"{what} within {seconds:.0f} s")))
+
+    def _expired(self, what: str) -> None:
+        self._reason = what
+        self.fail(StreamError(StreamCondition.CONNECTION_TIMEOUT, what.capitalize() + "."))
+
+    def _end(self) -> None:
+        """The stream is over: end the wire in good order, then at once."""
+        failure = self.stream.failure
+        if failure is not None:
+            self._reason = self._reason or str(failure)
+        self._wait(self._timeouts.websocket_close, then=self._wire.abort)
+        self._wire.close(NORMAL if failure is None else _CLOSE_CODES.get(failure.condition, NORMAL))
+
+    def _schedule_ping(self, seconds: float) -> None:
+        if not self._lost:
+            self._keepalive = self._clock.callLater(seconds, self._tick)
+
+    def _tick(self) -> None:
+        silent = self._clock.seconds() - self._heard
+        if silent < self._silence * (self._missed + 1):
+            self._schedule_ping(self._silence * (self._missed + 1) - silent)
+        elif self._missed >= self._timeouts.pings_missed:
+            self.cut(f"{self._missed} pings were not answered")
+        else:
+            self._missed += 1
+            self._wire.ping()
+            self._schedule_ping(self._silence)
