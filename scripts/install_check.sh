@@ -63,8 +63,18 @@ TOML
     fi
     kill "$server"
     wait_until gone "$server" || fail "$name: the server did not stop within 30 seconds after SIGTERM"
-    wait "$server" || { cat "$folder/log" >&2; fail "$name: the server stopped with an error"; }
+    # twistd stops in order and then dies of the signal it was sent: 143 is 128 + SIGTERM.
+    local status=0
+    wait "$server" || status=$?
     server=
+    if [ "$status" -ne 143 ] && [ "$status" -ne 0 ]; then
+        cat "$folder/log" >&2
+        fail "$name: the server ended with status $status"
+    fi
+    if grep -q 'Traceback' "$folder/log"; then
+        cat "$folder/log" >&2
+        fail "$name: the log has a traceback"
+    fi
 }
 
 check() { # NAME PIP-ARGUMENTS...
