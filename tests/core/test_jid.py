@@ -153,6 +153,11 @@ class DomainpartTests(SynchronousTestCase):
         """A capital sigma becomes the same small one wherever it stands, as in browsers."""
         self.assertEqual(prepare_domain("\u03a3\u0391\u03a3.gr"), "\u03c3\u03b1\u03c3.gr")
 
+    def test_cherokee(self) -> None:
+        """The Cherokee letters that IDNA2008 allows are capitals, and stay what they are."""
+        self.assertEqual(str(JID.parse("xn--00-0bm")), "0\u13b80")
+        self.assertEqual(prepare_domain("0\u13b80"), "0\u13b80")
+
     def test_no_domain_name(self) -> None:
         """What IDNA2008 does not allow as labels is refused."""
         for text in ("a..b", ".", ".a", "a.b..", "-a", "a-", "a_b", "ab--c", "xn--a", "xn--", "\u265a.example", "a b", "\u0301a"):

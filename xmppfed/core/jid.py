@@ -137,12 +137,17 @@ def _domain(text: str) -> str:
     check_size(text)
     if text.startswith("["):
         return _ip_literal(text)
-    # Letter by letter: str.lower() would make a sigma final or not by what stands around the label.
-    lower = "".join(map(str.lower, width_mapped(text)))
+    lower = "".join(map(_lower, width_mapped(text)))
     mapped = unicodedata.normalize("NFC", lower).replace("\u3002", ".")
     prepared = ".".join(map(_u_label, mapped.removesuffix(".").split(".")))
     check_size(prepared)
     return prepared
+
+
+def _lower(letter: str) -> str:
+    # Letter by letter, for str.lower() makes a sigma final or not by what stands around its label; and not where case
+    # folding keeps the capital: of the Cherokee letters, those are the ones that IDNA2008 allows.
+    return letter if letter.casefold() == letter else letter.lower()
 
 
 def _u_label(label: str) -> str:
