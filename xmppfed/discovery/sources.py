@@ -1,0 +1,109 @@
+"""Where candidates come from: one class per source, each asked in the order it is given to `Discovery`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from twisted.internet.defer import Deferred, gatherResults
+
+from xmppfed.discovery.candidates import Candidate, websocket_candidate
+from xmppfed.discovery.hostmeta import REL, HostMeta, parse_json, parse_xrd
+from xmppfed.discovery.urls import is_address, url_host
+from xmppfed.errors import ConfigError, DiscoveryError
+
+__all__ = ["Answer", "HostMetaDocuments", "Source", "StaticRoute", "StaticRoutes"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one source says. No later source is asked when an `authoritative` answer has candidates.
+
+    `ttl` is in seconds, None for the default. `explanations` has one line for each thing that was looked at.
+    """
+
+    candidates: tuple[Candidate, ...]
+    explanations: tuple[str, ...]
+    ttl: int | None = None
+    authoritative: bool = False
+
+
+class Source(Protocol):
+    """A place where candidates are published."""
+
+    async def candidates(self, domain: str) -> Answer:
+        """What this source says of the XMPP domain; raises DiscoveryError when it cannot be asked at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class StaticRoute:
+    """A route from the configuration: a `wss:` URL, and the addresses to connect to instead of resolving its host."""
+
+    url: str
+    addresses: tuple[str, ...] = ()
+
+
+class StaticRoutes:
+    """Routes the operator wrote. Raises ConfigError for one that cannot be used. The guard still judges them."""
+
+    def __init__(self, routes: Mapping[str, StaticRoute]) -> None:
+        self._candidates = {domain: _routed(domain, route) for domain, route in routes.items()}
+
+    async def candidates(self, domain: str) -> Answer:
+        """The route of this domain, which no other source may overrule."""
+        candidate = self._candidates.get(domain)
+        if candidate is None:
+            return Answer((), ("static routes: none for this domain",))
+        return Answer((candidate,), (f"static routes: {candidate.url}",), authoritative=True)
+
+
+class HostMetaDocuments:
+    """`host-meta.json` (XEP-0487, else XEP-0156) and the `host-meta` XRD, got together to save a round trip.
+
+    With a top-level `xmpp` object only the JSON counts (XEP-0487, rule 2); otherwise the links of both do.
+    """
+
+    def __init__(self, get: Callable[[str], Awaitable[bytes]]) -> None:
+        self._get = get
+
+    async def candidates(self, domain: str) -> Answer:
+        """The s2s-websocket links of both documents."""
+        host = url_host(domain)
+        xrd_url = f"https://{host}/.well-known/host-meta"
+        json, xrd = await gatherResults(
+            [
+                Deferred.fromCoroutine(self._read(f"{xrd_url}.json", parse_json, host)),
+                Deferred.fromCoroutine(self._read(xrd_url, parse_xrd, host)),
+            ],
+            consumeErrors=True,
+        )
+        return json if json.authoritative and json.candidates else _merged(json, xrd)
+
+    async def _read(self, url: str, parse: Callable[[bytes, str], HostMeta], host: str) -> Answer:
+        try:
+            document = parse(await self._get(url), host)
+        except DiscoveryError as error:
+            return Answer((), (f"{url}: {error}",))
+        links = f"{url}: {len(document.candidates) or 'no'} usable link(s) {REL}"
+        explanations = (links, *(f"{url}: skipped {reason}" for reason in document.skipped))
+        return Answer(document.candidates, explanations, document.ttl, document.authoritative)
+
+
+def _routed(domain: str, route: StaticRoute) -> Candidate:
+    wrong = [address for address in route.addresses if not is_address(address)]
+    if wrong:
+        raise ConfigError(f"static route for {domain}: found the address {wrong[0]!r}, wanted an IP address")
+    try:
+        return websocket_candidate(
+            route.url, domain=url_host(domain), source="static route", addresses=route.addresses, priority=0
+        )
+    except DiscoveryError as error:
+        raise ConfigError(f"static route for {domain}: {error}") from None
+
+
+def _merged(json: Answer, xrd: Answer) -> Answer:
+    """The links of both; a URL that both name counts once, as the JSON has it."""
+    known = {candidate.url for candidate in json.candidates}
+    added = tuple(candidate for candidate in xrd.candidates if candidate.url not in known)
+    return Answer(json.candidates + added, json.explanations + xrd.explanations, json.ttl)
