@@ -69,7 +69,7 @@ class BoundsTests(SynchronousTestCase):
         with self.assertRaises(ValueError) as caught:
             opaque_string("secret\x07")
         self.assertNotIn("secret", repr(caught.exception))
-        self.assertTrue(caught.exception.__suppress_context__)
+        self.assertEqual((caught.exception.__cause__, caught.exception.__suppress_context__), (None, True))
 
 
 class ContextTests(SynchronousTestCase):
