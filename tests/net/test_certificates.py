@@ -94,7 +94,7 @@ class LoadingTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.path = Path(self.mktemp())
         self.key_path = Path(self.mktemp())
-        self.pem = AUTHORITY.subordinate().issue("example.org")
+        self.pem = Authority(NOW, "intermediate", issuer=AUTHORITY).issue("example.org")
 
     def assert_refused(self, *words: str) -> None:
         key_path = self.key_path if self.key_path.exists() else None

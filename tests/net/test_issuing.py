@@ -39,7 +39,8 @@ class IssuingTests(SynchronousTestCase):
 
     def test_through_a_subordinate(self) -> None:
         """An intermediate's certificate is part of the chain in the file, the root's is not."""
-        pem = self.authority.subordinate().subordinate("deeper").issue("example.org")
+        intermediate = Authority(NOW, "intermediate", issuer=self.authority)
+        pem = Authority(NOW, "deeper", issuer=intermediate).issue("example.org")
         self.assert_verified(pem)
         self.assertEqual(len(x509.load_pem_x509_certificates(pem)), 3)
         self.assertNotIn(self.authority.pem, pem)

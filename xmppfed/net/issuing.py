@@ -22,14 +22,23 @@ _BOTH_PURPOSES = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AU
 
 
 class Authority:
-    """A certificate authority whose key lives only in this object. `now` (UTC) starts its validity of ten days."""
+    """A certificate authority whose key lives only in this object. `now` (UTC) starts its validity of ten days.
 
-    def __init__(self, now: datetime, name: str = "xmppfed throw-away authority", issuer: Authority | None = None) -> None:
+    With an `issuer` it is an intermediate, and what it issues carries the chain up to, and without, the root.
+    """
+
+    def __init__(
+        self,
+        now: datetime,
+        name: str = "xmppfed throw-away authority",
+        *,
+        issuer: Authority | None = None,
+        extended_key_usages: Sequence[x509.ObjectIdentifier] = (),
+    ) -> None:
         self._now = now
         self._key = ec.generate_private_key(ec.SECP256R1())
         builder = _builder(_named(name), self._key.public_key(), now - _BACKDATED, now + VALIDITY)
-        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        builder = builder.add_extension(_key_usage(authority=True), critical=True)
+        builder = _with_usages(builder, extended_key_usages, authority=True)
         self.certificate = issuer._sign(builder) if issuer else _sign(builder, _named(name), self._key)
         self._chain: tuple[x509.Certificate, ...] = (self.certificate, *issuer._chain) if issuer else ()
 
@@ -37,10 +46,6 @@ class Authority:
     def pem(self) -> bytes:
         """The authority's certificate, for `trust_anchors`."""
         return self.certificate.public_bytes(serialization.Encoding.PEM)
-
-    def subordinate(self, name: str = "xmppfed throw-away intermediate") -> Authority:
-        """An authority that this one vouches for; what it issues carries the chain up to, and without, the root."""
-        return Authority(self._now, name, self)
 
     def issue(
         self,
@@ -88,10 +93,15 @@ def _builder(subject: x509.Name, key: ec.EllipticCurvePublicKey, begin: datetime
 def _with_leaf_extensions(
     builder: x509.CertificateBuilder, names: x509.ExtensionType | None, usages: Sequence[x509.ObjectIdentifier]
 ) -> x509.CertificateBuilder:
-    builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-    builder = builder.add_extension(_key_usage(authority=False), critical=True)
-    if names is not None:
-        builder = builder.add_extension(names, critical=False)
+    builder = _with_usages(builder, usages, authority=False)
+    return builder if names is None else builder.add_extension(names, critical=False)
+
+
+def _with_usages(
+    builder: x509.CertificateBuilder, usages: Sequence[x509.ObjectIdentifier], authority: bool
+) -> x509.CertificateBuilder:
+    builder = builder.add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+    builder = builder.add_extension(_key_usage(authority), critical=True)
     return builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False) if usages else builder
 
 
