@@ -107,12 +107,10 @@ class Accepted(ConfigTestCase):
 
     def test_public(self) -> None:
         """The public URL and addresses are taken as they are written."""
-        text = (
-            HTTP + 'public_url = "https://example.org:8443/chat"\npublic_addresses = ["203.0.113.7", "2001:db8::7"]\n'
-        )
+        text = HTTP + 'public_url = "https://example.org:8443"\npublic_addresses = ["203.0.113.7", "2001:db8::7"]\n'
         http = self.load(text).services.http
         assert http is not None
-        self.assertEqual(http.public_url, "https://example.org:8443/chat")
+        self.assertEqual(http.public_url, "https://example.org:8443")
         self.assertEqual(http.public_addresses, ("203.0.113.7", "2001:db8::7"))
 
     def test_static_routes(self) -> None:
@@ -134,9 +132,7 @@ class Accepted(ConfigTestCase):
 
     def test_modules(self) -> None:
         """A module's table becomes the module's own options, in the order of the file."""
-        self.assertEqual(
-            self.load(DOMAIN + "[modules.ping]\ninterval = 5\n").modules, {"ping": PingOptions(interval=5)}
-        )
+        self.assertEqual(self.load(DOMAIN + "[modules.ping]\ninterval = 5\n").modules, {"ping": PingOptions(interval=5)})
 
 
 class Refused(ConfigTestCase):
@@ -222,8 +218,17 @@ class Refused(ConfigTestCase):
             self.refused(PROXIED + f'endpoint = "{endpoint}"\n', "services.http.endpoint", endpoint, "loopback")
 
     def test_public_url(self) -> None:
-        """The public URL is https, and has nothing behind its path."""
-        for url in ("http://a.example", "https://", "https://a/?q", "https://a/", "https://me@a", "https://a:x", "a"):
+        """The public URL is https, and has nothing behind its port."""
+        for url in (
+            "http://a.example",
+            "https://",
+            "https://a/?q",
+            "https://a/",
+            "https://a/x",
+            "https://me@a",
+            "https://a:x",
+            "a",
+        ):
             self.refused(HTTP + f'public_url = "{url}"\n', "services.http.public_url", f'"{url}"', "https://HOST")
 
     def test_public_addresses(self) -> None:
@@ -275,9 +280,7 @@ class Refused(ConfigTestCase):
     )
     def test_any_values(self, values: dict[str, object]) -> None:
         """Whatever the values of a table are, they are accepted or refused with a ConfigError."""
-        lines = [
-            f"{key} = {str(value).lower() if isinstance(value, int) else repr(value)}" for key, value in values.items()
-        ]
+        lines = [f"{key} = {str(value).lower() if isinstance(value, int) else repr(value)}" for key, value in values.items()]
         try:
             self.assertIsNotNone(self.load(HTTP + "\n".join(lines)).services.http)
         except ConfigError as error:

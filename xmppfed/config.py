@@ -158,9 +158,9 @@ def _http(table: Table) -> HTTPOptions:
     if http.behind_proxy and not _is_local(http.endpoint):
         advice = "Use tcp:PORT:interface=127.0.0.1 or unix:PATH; or let TLS end here with tls = true."
         raise table.error("endpoint", http.endpoint, "a loopback address or a Unix socket behind a proxy", advice)
-    if http.public_url is not None and (not _is_plain_url(http.public_url, "https") or http.public_url.endswith("/")):
-        advice = "Leave out a final slash, the query and the user."
-        raise table.error("public_url", http.public_url, "https://HOST[:PORT][/PATH]", advice)
+    if http.public_url is not None and not _is_origin(http.public_url, "https"):
+        advice = "Paths are added to it: leave out what follows the port, and the user."
+        raise table.error("public_url", http.public_url, "https://HOST[:PORT]", advice)
     _check_each(table, "public_addresses", ipaddress.ip_address, "IP addresses such as 203.0.113.7 or 2001:db8::7")
     return http
 
@@ -168,7 +168,7 @@ def _http(table: Table) -> HTTPOptions:
 def _c2s_ws(table: Table, domains: Mapping[str, DomainOptions]) -> C2SWebSocketOptions:
     options = table.convert(C2SWebSocketOptions)
     for origin in options.allowed_origins:
-        if not _is_plain_url(origin, "https", "http") or urlsplit(origin).path:
+        if not _is_origin(origin, "https", "http"):
             advice = "Write it as the browser sends it in the header Origin."
             raise table.error("allowed_origins", origin, "an origin such as https://chat.example.org", advice)
     for domain in options.anonymous:
@@ -185,9 +185,7 @@ def _s2s_ws(table: Table, domains: Mapping[str, DomainOptions]) -> S2SWebSocketO
     for name in routes.values:
         domain = _prepared(routes, name)
         if domain in domains:
-            raise routes.error(
-                name, routes.values[name], "a domain served elsewhere", "This server serves it: remove it."
-            )
+            raise routes.error(name, routes.values[name], "a domain served elsewhere", "This server serves it: remove it.")
         found[domain] = _static_route(routes, name)
     return msgspec.structs.replace(options, static_routes=found)
 
@@ -264,3 +262,7 @@ def _is_plain_url(text: str, *schemes: str) -> bool:
         return False
     plain = not (parts.query or parts.fragment or parts.username or text.endswith(("?", "#")))
     return parts.scheme in schemes and bool(host) and plain
+
+
+def _is_origin(text: str, *schemes: str) -> bool:
+    return _is_plain_url(text, *schemes) and not urlsplit(text).path
