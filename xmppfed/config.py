@@ -175,6 +175,9 @@ def _c2s_ws(table: Table, domains: Mapping[str, DomainOptions]) -> C2SWebSocketO
         if domain not in domains:
             advice = "Name a domain that has a [domains] table."
             raise table.error("anonymous", domain, f"one of {', '.join(domains)}", advice)
+    if options.see_other_uri is not None and not _is_plain_url(options.see_other_uri, "wss"):
+        advice = "A client may not be sent from TLS to a plain connection."
+        raise table.error("see_other_uri", options.see_other_uri, "wss://HOST[:PORT]/PATH", advice)
     return options
 
 
@@ -236,7 +239,7 @@ def _check_each(table: Table, name: str, parse: Callable[[str], object], wanted:
 
 def _check_endpoint(table: Table, endpoint: str) -> None:
     try:
-        serverFromString(object(), endpoint)  # type: ignore[no-untyped-call]  # Twisted has no types there.
+        serverFromString(object(), endpoint)
     except (ValueError, TypeError, LookupError) as error:
         advice = f"Twisted says: {error}."
         raise table.error("endpoint", endpoint, "a server endpoint such as tcp:443", advice) from None

@@ -38,9 +38,7 @@ class GeneralOptions(Options, frozen=True):
     ] = ()
     allow_private_addresses: Annotated[
         tuple[str, ...],
-        Meta(
-            description="Networks that federation may connect to besides public addresses.", examples=[["10.0.0.0/8"]]
-        ),
+        Meta(description="Networks that federation may connect to besides public addresses.", examples=[["10.0.0.0/8"]]),
     ] = ()
 
 
@@ -117,6 +115,14 @@ class C2SWebSocketOptions(Options, frozen=True):
     max_stanza_bytes: Annotated[
         int, Meta(ge=10_000, description="The longest stanza taken from a client (RFC 6120, 13.12).", examples=[65_536])
     ] = 262_144
+    see_other_uri: Annotated[
+        str | None,
+        Meta(
+            description="The WebSocket that every client is sent to instead of being served here, during a move "
+            "(RFC 7395, 3.6.1).",
+            examples=["wss://other.example.org/xmpp-websocket"],
+        ),
+    ] = None
 
 
 class StaticRoute(Options, frozen=True):

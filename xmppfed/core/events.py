@@ -18,6 +18,7 @@ __all__ = [
     "BindRequested",
     "Bound",
     "DialbackRequested",
+    "Established",
     "Event",
     "KeyVerified",
     "KeysRequested",
@@ -152,6 +153,11 @@ class PairRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class Established:
+    """Negotiation is done; stanzas may pass."""
+
+
+@dataclass(frozen=True, slots=True)
 class StanzaReceived:
     """A stanza on an established stream; whether the peer may say it is the owner's to judge."""
 
@@ -188,6 +194,7 @@ Event = (
     | KeyVerified
     | PairVerified
     | PairRefused
+    | Established
     | StanzaReceived
     | StreamFailed
     | StreamClosed

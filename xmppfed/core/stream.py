@@ -13,6 +13,7 @@ from enum import Enum, auto
 from xmppfed.core.element import Element
 from xmppfed.core.events import (
     Authenticated,
+    Established,
     Event,
     OpenRequested,
     StanzaReceived,
@@ -88,6 +89,7 @@ class Stream:
         self.remote: str | None = None  # what the peer says it is; proves nothing
         self.peer: JID | None = None  # who the peer is, proved
         self.authenticated = False
+        self.mechanism = ""  # by what it is: a SASL mechanism, or dialback
         self.id = ""
         self.lang: str | None = None
         self.offered: Element | None = None
@@ -186,6 +188,7 @@ class Stream:
     def prove(self, peer: JID | None, mechanism: str) -> None:
         """The stream is authenticated; larger stanzas may pass."""
         self.authenticated = True
+        self.mechanism = mechanism
         self.peer = peer
         self.framing.limit = self.limit
         self.emit(Authenticated(peer, mechanism))
@@ -202,6 +205,7 @@ class Stream:
     def establish(self) -> None:
         """Negotiation is done: stanzas may pass."""
         self.state = State.ESTABLISHED
+        self.emit(Established())
 
     def advance(self) -> None:
         """As the initiating entity, begin the next feature whose turn it is (RFC 6120, 4.3.5)."""

@@ -87,7 +87,7 @@ class DocumentClient:
         judged = _JudgedEndpoint(self._reactor, self._resolve, self._allowed, target)
         limit = self._timeouts.document_bytes
         connection = _BoundedEndpoint(self._wrap_tls(judged, target.host), limit + _HEADERS_BYTES)
-        agent = Agent.usingEndpointFactory(self._reactor, connection)  # type: ignore[no-untyped-call]  # as below
+        agent = Agent.usingEndpointFactory(self._reactor, connection)
         try:
             return await _answer(await agent.request(b"GET", url.encode("ascii"), Headers(_HEADERS)), limit)
         except (*_CANCELED, *_FAILED) as error:
@@ -137,7 +137,7 @@ class _BoundedEndpoint:
         return Deferred.fromCoroutine(self._connect(protocolFactory))
 
     async def _connect(self, factory: IProtocolFactory) -> IProtocol:
-        bounded: WrappingFactory[_BoundedProtocol] = WrappingFactory(factory)  # type: ignore[no-untyped-call]  # Twisted has no types there
+        bounded: WrappingFactory[_BoundedProtocol] = WrappingFactory(factory)
         bounded.protocol = partial(_BoundedProtocol, self._limit)
         protocol = await self._endpoint.connect(bounded)
         assert isinstance(protocol, _BoundedProtocol)
@@ -200,7 +200,7 @@ async def _answer(response: IResponse, limit: int) -> bytes | str:
     if coding.lower() != "identity":
         raise DiscoveryError(f"the content coding is {shown(coding)}, wanted none")
     done: Deferred[bytes] = Deferred()
-    response.deliverBody(_Body(done))  # type: ignore[no-untyped-call]  # as above
+    response.deliverBody(_Body(done))
     body = await done
     if len(body) > limit:
         raise _too_long(limit)

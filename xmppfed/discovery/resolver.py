@@ -31,12 +31,12 @@ class _TCPFactory(client.DNSClientFactory):
     """For answers too large for UDP; twisted.names' own factory would take the global reactor."""
 
     def __init__(self, controller: client.Resolver, reactor: Any) -> None:
-        super().__init__(controller, _RETRIES[-1])  # type: ignore[no-untyped-call]  # twisted.names has no types
+        super().__init__(controller, _RETRIES[-1])
         self._reactor = reactor
         self.noisy = False
 
     def buildProtocol(self, addr: object) -> Protocol:
-        protocol: Protocol = dns.DNSProtocol(self.controller, self._reactor)  # type: ignore[no-untyped-call]  # as above
+        protocol: Protocol = dns.DNSProtocol(self.controller, self._reactor)
         protocol.factory = self
         return protocol
 
@@ -68,13 +68,13 @@ class Resolver:
         """
         if is_address(host):
             return (host,)
-        listed = searchFileForAll(self._hosts, host.encode("ascii"))  # type: ignore[no-untyped-call]  # as above
+        listed = searchFileForAll(self._hosts, host.encode("ascii"))
         if listed:
             return tuple(listed)[:MAX_ADDRESSES]
         return await self._ask(host)
 
     async def _ask(self, host: str) -> tuple[str, ...]:
-        resolver: Any = client.Resolver(None, self._servers(), _RETRIES, self._reactor)  # type: ignore[no-untyped-call]  # as above
+        resolver: Any = client.Resolver(None, self._servers(), _RETRIES, self._reactor)
         resolver.factory = _TCPFactory(resolver, self._reactor)
         try:
             questions = [resolver.lookupIPV6Address(host), resolver.lookupAddress(host)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
@@ -15,6 +15,8 @@ from xmppfed.errors import StreamCondition, StreamError
 from xmppfed.timeouts import Timeouts
 
 __all__ = ["Connection", "Owner", "Wire"]
+
+OwnerType = TypeVar("OwnerType", bound="Owner")
 
 NORMAL = 1000
 _CLOSE_CODES = {StreamCondition.UNSUPPORTED_ENCODING: 1007, StreamCondition.SYSTEM_SHUTDOWN: 1012}
@@ -28,6 +30,9 @@ class Wire(Protocol):
 
     def take_at_most(self, size: int) -> None:
         """Refuse longer pieces of the peer before they are buffered."""
+
+    def settled(self) -> None:
+        """The peer is no stranger any more: its stream is established."""
 
     def ping(self) -> None:
         """Ask for a sign of life."""
@@ -55,7 +60,7 @@ class Owner(Protocol):
         """The connection is gone; nothing comes any more."""
 
 
-class Connection:
+class Connection(Generic[OwnerType]):
     """One stream on one wire, with the time limits of both."""
 
     log = Logger()
@@ -64,7 +69,7 @@ class Connection:
         self,
         stream: Stream,
         wire: Wire,
-        own: Callable[[Connection], Owner],
+        own: Callable[[Connection[OwnerType]], OwnerType],
         clock: IReactorTime,
         timeouts: Timeouts,
         silence: float,
@@ -80,11 +85,12 @@ class Connection:
         self._missed = 0
         self._waiting = 0  # bytes written while the peer does not read
         self._reason = ""
+        self._opened = False  # the peer's header has come
         self._lost = False
         self._deadline: IDelayedCall | None = None
         self._keepalive: IDelayedCall | None = None
         self._blocked: IDelayedCall | None = None
-        self._owner = own(self)
+        self.owner = own(self)
         wire.take_at_most(stream.framing.limit)
         self._wait(timeouts.stream_open, "no stream header came")
 
@@ -160,12 +166,12 @@ class Connection:
         for call in (self._deadline, self._keepalive, self._blocked):
             if call is not None and call.active():
                 call.cancel()
-        self._owner.lost(self._reason or reason)
+        self.owner.lost(self._reason or reason)
 
     # The rest is ours.
 
     def _dispatch(self, events: list[Event]) -> None:
-        owner = self._owner
+        owner = self.owner
         try:
             while events:
                 for event in events:
@@ -177,19 +183,21 @@ class Connection:
             self.stream.take_events()
         self.flush()
         if self.stream.state is not self._state:
-            self._state_changed(self._state, self.stream.state)
+            self._state_changed(self.stream.state)
 
-    def _state_changed(self, before: State, now: State) -> None:
+    def _state_changed(self, now: State) -> None:
         self._state = now
         self._wire.take_at_most(self.stream.framing.limit)
         if now is State.ESTABLISHED:
             self._wait(None)
+            self._wire.settled()
             self._schedule_ping(self._silence)
         elif now is State.CLOSING:
             self._wait(self._timeouts.stream_close, "our closing was not answered", self._end)
         elif now in (State.ABANDONED, State.CLOSED):
             self._end()
-        elif before in (State.AWAITING_HEADER, State.IDLE, State.HEADER_SENT):
+        elif not self._opened and now is not State.HEADER_SENT:
+            self._opened = True
             self._wait(self._timeouts.authentication, "the peer did not authenticate in time")
 
     def _wait(self, seconds: float | None, what: str = "", then: Callable[[], None] | None = None) -> None:

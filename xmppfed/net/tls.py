@@ -196,7 +196,7 @@ class _StrictCreator(_ClientCreator):
                 wanted = f"wanted one that proves {self._host} (dNSName) from a trusted authority"
                 refused = CertificateRefused(f"{self._host}: found {problem}; {wanted}")
                 # Neither has types in Twisted.
-                tlsProtocol.failVerification(Failure(refused))  # type: ignore[no-untyped-call]
+                tlsProtocol.failVerification(Failure(refused))
             return problem is None
 
         connection = super().clientConnectionForTLS(tlsProtocol)

@@ -22,6 +22,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from xmppfed.errors import StreamCondition, StreamError
+from xmppfed.net.admission import Admission
 from xmppfed.net.connection import Connection
 from xmppfed.timeouts import Timeouts
 
@@ -66,7 +67,7 @@ class _Output:
 class _StreamProtocol:
     """What both sides have in common: a mixin in front of Autobahn's protocols, and the `Wire` of a connection."""
 
-    connection: Connection | None = None
+    connection: Connection[Any] | None = None
     blocked = False
     unmasked = False  # whether the last message came in unmasked frames
 
@@ -142,6 +143,12 @@ class _StreamProtocol:
 
     # The wire.
 
+    def attach(self, connection: Connection[Any]) -> None:
+        """What comes belongs to `connection` from now on."""
+        self.connection = connection
+        if self.blocked:
+            connection.output_blocked()
+
     def write(self: Any, pieces: list[bytes]) -> None:
         """One message for each piece."""
         for piece in pieces:
@@ -150,6 +157,9 @@ class _StreamProtocol:
     def take_at_most(self, size: int) -> None:
         """Judged from the frame header, before anything is buffered."""
         self.maxFramePayloadSize = self.maxMessagePayloadSize = size
+
+    def settled(self) -> None:
+        """Only the receiving side counts strangers."""
 
     def ping(self: Any) -> None:
         """A WebSocket ping, without a payload."""
@@ -175,8 +185,8 @@ class _StreamProtocol:
 class Acceptor(Protocol):
     """Who makes the connection once the first message says what it is: `services.http`."""
 
-    def accept(self, protocol: StreamServerProtocol, first: bytes) -> Connection:
-        """The connection for a wire whose first message is `first`; raises `StreamError` to refuse it."""
+    def accept(self, protocol: StreamServerProtocol, first: bytes) -> Connection[Any] | None:
+        """The connection for a wire whose first message is `first`; none when the wire must not be used."""
 
 
 class StreamServerProtocol(_StreamProtocol, WebSocketServerProtocol):  # type: ignore[misc]  # Autobahn has no types
@@ -205,26 +215,30 @@ class StreamServerProtocol(_StreamProtocol, WebSocketServerProtocol):  # type: i
         if connection is not None:
             connection.received(payload)
 
-    def _first(self, payload: bytes) -> Connection | None:
+    def _first(self, payload: bytes) -> Connection[Any] | None:
         self._deadline.cancel()
-        try:
-            self.connection = self.factory.acceptor.accept(self, payload)
-        except StreamError as error:
-            self._refuse(error)
-            return None
-        if self.blocked:
-            self.connection.output_blocked()
+        connection = self.factory.acceptor.accept(self, payload)
+        if connection is not None:
+            self.attach(connection)
         return self.connection
 
-    def _refuse(self, error: StreamError) -> None:
-        self.write([error.to_xml().encode()])
-        self.close(1007 if error.condition is StreamCondition.UNSUPPORTED_ENCODING else 1000)
-        self._deadline = self.factory.clock.callLater(self.factory.timeouts.websocket_close, self.abort)
+    def require_masks(self) -> bool:
+        """From now on every frame must be masked (RFC 6455, 5.1); false when the last one was not, which ends it."""
+        self.requireMaskedClientFrames = True
+        if self.unmasked:
+            self._fail_connection(_PROTOCOL_ERROR, "unmasked frame of a client")
+            self._deadline = self.factory.clock.callLater(self.factory.timeouts.websocket_close, self.abort)
+        return not self.unmasked
+
+    def settled(self) -> None:
+        """The peer does not count among the strangers any more."""
+        self.factory.admission.leave(self)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Nothing waits any more."""
         if self._deadline is not None and self._deadline.active():
             self._deadline.cancel()
+        self.factory.admission.leave(self)
         super().connectionLost(reason)
 
 
@@ -237,6 +251,7 @@ class StreamServerFactory(WebSocketServerFactory):
         clock: IReactorTime,
         timeouts: Timeouts,
         first_limit: int,
+        admission: Admission,
         protocol: type[StreamServerProtocol] = StreamServerProtocol,
     ) -> None:
         """`first_limit` is the most bytes that the first message may have; `protocol` may be the one with the fast path."""
@@ -245,6 +260,7 @@ class StreamServerFactory(WebSocketServerFactory):
         self.acceptor = acceptor
         self.clock = clock
         self.timeouts = timeouts
+        self.admission = admission
         self.setProtocolOptions(
             versions=[13],
             webStatus=False,
@@ -275,7 +291,7 @@ class StreamClientProtocol(_StreamProtocol, WebSocketClientProtocol):  # type: i
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Before the WebSocket was open this is the answer to who waits for it."""
         super().connectionLost(reason)
-        if not self.factory.opened.called:
+        if not self.factory.opened.called:  # who timed out hears no second reason
             text = self.factory.refused or self.wasNotCleanReason or reason.getErrorMessage()
             self.factory.opened.errback(ConnectionError(text))
 
@@ -291,6 +307,7 @@ class StreamClientFactory(WebSocketClientFactory):
         self.clock = clock
         self.refused = ""
         self.opened: Deferred[StreamClientProtocol] = Deferred()
+        self._made: Any = None
         self.setProtocolOptions(
             maxFramePayloadSize=limit,
             maxMessagePayloadSize=limit,
@@ -299,3 +316,13 @@ class StreamClientFactory(WebSocketClientFactory):
             perMessageCompressionAccept=lambda _: None,
             **_TIMERS_OFF,
         )
+
+    def buildProtocol(self, addr: Any) -> Any:
+        """The one protocol, kept so that it can be given up."""
+        self._made = made = super().buildProtocol(addr)
+        return made
+
+    def abort(self) -> None:
+        """Nobody waits for the WebSocket any more."""
+        if self._made is not None:
+            self._made.abort()

@@ -55,7 +55,7 @@ class Control(Service):
     def startService(self) -> None:
         """Begin to listen. Raises ConfigError: no such directory, or another server has it."""
         _clear(self._path)
-        site: Any = Site(_Commands(self._commands), reactor=self._reactor)  # type: ignore[no-untyped-call]  # twisted.web has no types
+        site: Any = Site(_Commands(self._commands), reactor=self._reactor)
         # Twisted sets the mode after binding; nobody may come in between.
         umask = os.umask(0o177)
         try:
@@ -64,11 +64,11 @@ class Control(Service):
             raise _unusable(self._path, str(error.socketError), "correct data_dir") from error
         finally:
             os.umask(umask)
-        super().startService()  # type: ignore[no-untyped-call]  # as above
+        super().startService()
 
     async def stopService(self) -> None:
         """Stop listening; the socket file is gone afterwards."""
-        super().stopService()  # type: ignore[no-untyped-call]  # as above
+        super().stopService()
         port, self._port = self._port, None
         if port is not None:
             await maybeDeferred(port.stopListening)
@@ -121,7 +121,7 @@ class _Commands(Resource):
     log = Logger()
 
     def __init__(self, commands: Mapping[str, Command]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # as above
+        super().__init__()
         self._commands = commands
 
     def render(self, request: Any) -> int:

@@ -57,7 +57,7 @@ def well_known(published: Documents) -> Resource:
 
     Anything else below it is 404 at once; xmpp-proxy asks for POSH documents before it lets our streams in.
     """
-    resource = Resource()  # type: ignore[no-untyped-call]  # twisted.web has no types here
+    resource = Resource()
     resource.putChild(b"host-meta", _Document(published.xrd, b"application/xrd+xml"))
     resource.putChild(b"host-meta.json", _Document(published.json, b"application/json"))
     return resource
@@ -67,13 +67,13 @@ class _Document(Resource):
     """A document that scripts of any origin may read (XEP-0156, CORS); nothing else of ours says so."""
 
     def __init__(self, body: bytes, media_type: bytes) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # as above
+        super().__init__()
         self._body = body
         self._media_type = media_type
 
     def render_GET(self, request: Request) -> bytes:
-        request.setHeader(b"content-type", self._media_type)  # type: ignore[no-untyped-call]  # as above
-        request.setHeader(b"access-control-allow-origin", b"*")  # type: ignore[no-untyped-call]  # as above
+        request.setHeader(b"content-type", self._media_type)
+        request.setHeader(b"access-control-allow-origin", b"*")
         return self._body
 
 

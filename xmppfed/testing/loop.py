@@ -135,7 +135,7 @@ class Loop(Clock):
         return bool(ready)
 
     def _lost(self, descriptor: Any, why: BaseException, half: bool) -> None:
-        failure = Failure(why)  # type: ignore[no-untyped-call]  # Twisted leaves its constructor untyped
+        failure = Failure(why)
         self.removeReader(descriptor)
         if half and IHalfCloseableDescriptor.providedBy(descriptor):
             descriptor.readConnectionLost(failure)

@@ -1,0 +1,327 @@
+"""Where a stanza goes: to a session, to a module, or to another domain (RFC 6120, 10; RFC 6121, 8).
+
+The tables at the end are the rules. Nothing here asks storage whether an account exists: an account that does not exist
+and one with nobody on line are answered alike, so that nobody can find out which addresses there are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable, Collection, Mapping
+from typing import TypeVar
+
+from twisted.internet.defer import maybeDeferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from xmppfed.core.element import Element
+from xmppfed.core.jid import JID, parse_cached
+from xmppfed.core.stanza import Stanza
+from xmppfed.errors import StanzaCondition, StanzaError
+from xmppfed.routing.handlers import Handler, Handlers
+from xmppfed.routing.remotes import Remotes
+from xmppfed.routing.sessions import Account, Session, Sessions
+
+__all__ = ["Router"]
+
+_PRIORITY = re.compile("[+-]?[0-9]{1,3}")
+_NOBODY = Account()
+
+
+class Router:
+    """Routes the stanzas of this server, one after another."""
+
+    log = Logger()
+
+    def __init__(self, domains: Collection[str], sessions: Sessions, remotes: Remotes, handlers: Handlers) -> None:
+        """`domains` are the prepared names served here. Sessions and remotes emit through this router from now on."""
+        self._domains = frozenset(domains)
+        self._resources = sessions.resources
+        self._accounts = sessions.accounts
+        self._remotes = remotes
+        self._takers = handlers.takers
+        self._message_observers = handlers.observers["message", "routed"]
+        self._presence_observers = handlers.observers["presence", "own"]
+        self._turn: deque[Stanza] = deque()
+        self._routing = False
+        sessions.emit = self.route
+        remotes.bounce = self.bounce
+
+    def route(self, stanza: Stanza) -> None:
+        """Send `stanza` where its `to` says; without `to` it is for the sender's own account (RFC 6120, 10.3).
+
+        Its `from` is the true one, and its `to` is an address: the service that let it in saw to that. This does not
+        recurse: what is emitted on the way joins the queue of the turn, which the outermost call drains. It never raises.
+        """
+        turn = self._turn
+        turn.append(stanza)
+        if self._routing:
+            return
+        self._routing = True
+        while turn:
+            stanza = turn.popleft()
+            try:
+                self._send(stanza)
+            except Exception as fault:  # noqa: BLE001  # One stanza's fault must not take the others of the turn with it.
+                self._failed(Failure(fault), stanza)
+        self._routing = False
+
+    def bounce(self, stanza: Stanza, error: StanzaError) -> None:
+        """Answer `stanza` with `error`; an error, or the answer to a request, gets none (RFC 6120, 8.3.1)."""
+        if stanza.type != "error" and (stanza.kind != "iq" or stanza.type != "result"):
+            self.route(stanza.error(error))
+
+    def _send(self, stanza: Stanza) -> None:
+        if self._message_observers and stanza.kind == "message":
+            self._observe(self._message_observers, stanza)
+        to = stanza.attributes.get("to")
+        if to is None:
+            self._send_home(stanza)
+        elif (resource := self._resources.get(to)) is not None:
+            _TO_SESSION[stanza.kind][stanza.attributes.get("type")](self, stanza, resource.session)
+        elif (account := self._accounts.get(to)) is not None:
+            _TO_ACCOUNT[stanza.kind][stanza.attributes.get("type")](self, stanza, account)
+        else:
+            self._find(parse_cached(to), stanza)
+
+    def _find(self, to: JID, stanza: Stanza) -> None:
+        """No session has just this text as its address: it is elsewhere, ours, absent, or written in another way."""
+        if to.domain not in self._domains:
+            self._remotes.send(stanza)
+        elif not to.local:
+            _TO_SERVER[stanza.kind][stanza.type](self, stanza, None)
+        elif (resource := self._resources.get(str(to))) is not None:
+            _TO_SESSION[stanza.kind][stanza.type](self, stanza, resource.session)
+        else:
+            rules = _TO_ACCOUNT if to.is_bare else _TO_ABSENT
+            rules[stanza.kind][stanza.type](self, stanza, self._accounts.get(str(to.bare), _NOBODY))
+
+    def _send_home(self, stanza: Stanza) -> None:
+        """A stanza without `to` (RFC 6120, 10.3)."""
+        sender = stanza.sender
+        if sender is None:
+            raise ValueError("A stanza has neither to nor from: who emits one says who gets it, or who sends it.")
+        rules = _OWN_PRESENCE if stanza.kind == "presence" else _TO_ACCOUNT[stanza.kind]
+        rules[stanza.type](self, stanza, self._accounts.get(str(sender.bare), _NOBODY))
+
+    # What the rules do.
+
+    def _deliver(self, stanza: Stanza, session: Session) -> None:
+        session.deliver(stanza)
+
+    def _deliver_to_first(self, stanza: Stanza, account: Account) -> None:
+        for session in account.first:
+            session.deliver(stanza)
+        if not account.first:
+            self._give(stanza, "message", "undeliverable")
+
+    def _deliver_to_listening(self, stanza: Stanza, account: Account) -> None:
+        for session in account.listening:
+            session.deliver(stanza)
+
+    def _deliver_to_available(self, stanza: Stanza, account: Account) -> None:
+        for session in account.available:
+            session.deliver(stanza)
+
+    def _drop(self, stanza: Stanza, whom: object) -> None:
+        """Silence is the rule."""
+
+    def _refuse(self, stanza: Stanza, whom: object) -> None:
+        self.bounce(stanza, StanzaError(StanzaCondition.SERVICE_UNAVAILABLE))
+
+    def _refuse_type(self, stanza: Stanza, whom: object) -> None:
+        text = f"The type of this {stanza.kind} is missing or unknown, or wants an address to go to."
+        self.bounce(stanza, StanzaError(StanzaCondition.BAD_REQUEST, text=text))
+
+    def _ask_account(self, stanza: Stanza, whom: object) -> None:
+        self._request(stanza, "account")
+
+    def _ask_server(self, stanza: Stanza, whom: object) -> None:
+        self._request(stanza, "server")
+
+    def _message_server(self, stanza: Stanza, whom: object) -> None:
+        self._give(stanza, "message", "server")
+
+    def _subscription(self, stanza: Stanza, whom: object) -> None:
+        if ("presence", "subscription") in self._takers:
+            self._give(stanza, "presence", "subscription")
+
+    def _show(self, stanza: Stanza, account: Account) -> None:
+        """A resource becomes available, or changes (RFC 6121, 4.2.2 and 4.4.2)."""
+        resource = self._resources.get(stanza.attributes["from"])
+        if resource is None:  # Its session ended while this waited for its turn.
+            return
+        priority = _priority(stanza)
+        if priority is None:
+            text = "A priority is a whole number from -128 to 127 (RFC 6121, 4.7.2.3)."
+            self.bounce(stanza, StanzaError(StanzaCondition.BAD_REQUEST, text=text))
+            return
+        resource.show(stanza.with_attributes(to=str(resource.session.jid.bare)), priority)
+        self._observe(self._presence_observers, stanza)
+
+    def _hide(self, stanza: Stanza, account: Account) -> None:
+        """A resource is no longer available (RFC 6121, 4.5.2); its session may be gone already."""
+        sender = stanza.attributes["from"]
+        informed = account.available
+        resource = self._resources.get(sender)
+        if resource is not None:
+            resource.hide()
+        shown = stanza.with_attributes(to=str(parse_cached(sender).bare))
+        for session in informed:
+            session.deliver(shown)
+        self._observe(self._presence_observers, stanza)
+
+    # Modules, and answers.
+
+    def _request(self, stanza: Stanza, target: str) -> None:
+        """An iq has one child, whose name says which module answers (RFC 6120, 8.2.3)."""
+        if len(stanza.children) == 1:
+            self._give(stanza, stanza.attributes["type"], stanza.children[0], target)
+        else:
+            text = f"A request has one child element (RFC 6120, 8.2.3); this one has {len(stanza.children)}."
+            self.bounce(stanza, StanzaError(StanzaCondition.BAD_REQUEST, text=text))
+
+    def _give(self, stanza: Stanza, *key: str) -> None:
+        """To the module that takes such stanzas; it may answer later."""
+        handler = self._takers.get(key)
+        if handler is None:
+            self._refuse(stanza, None)
+            return
+        answered = maybeDeferred(handler, stanza)
+        answered.addCallback(self._answer, stanza)
+        answered.addErrback(self._failed, stanza)
+
+    def _observe(self, observers: list[Handler], stanza: Stanza) -> None:
+        for observer in observers:
+            maybeDeferred(observer, stanza).addErrback(self._log_failure, stanza)
+
+    def _answer(self, reply: object, stanza: Stanza) -> None:
+        match reply:
+            case Stanza():
+                self.route(reply)
+            case Element() if stanza.is_request:
+                self.route(stanza.reply(reply))
+            case None if stanza.is_request:
+                self.route(stanza.reply())
+            case None:
+                pass
+            case _:
+                raise TypeError(f"A handler answered a {stanza.kind} with {type(reply).__name__}.")
+
+    def _failed(self, failure: Failure, stanza: Stanza) -> None:
+        """Our own fault is logged, and no detail of it leaves the house."""
+        if isinstance(failure.value, StanzaError):
+            self.bounce(stanza, failure.value)
+            return
+        self._log_failure(failure, stanza)
+        self.bounce(stanza, StanzaError(StanzaCondition.INTERNAL_SERVER_ERROR))
+
+    def _log_failure(self, failure: Failure, stanza: Stanza) -> None:
+        self.log.failure(
+            "A {kind} with the children {children} could not be handled.", failure, kind=stanza.kind, children=stanza.children
+        )
+
+
+def _priority(presence: Stanza) -> int | None:
+    """The priority (RFC 6121, 4.7.2.3), 0 where there is none; None when it is no number from -128 to 127."""
+    tag = f"{{{presence.namespace}}}priority"
+    child = presence.element.child(tag) if tag in presence.children else None
+    if child is None:
+        return 0
+    text = child.text.strip(" \t\r\n")
+    if not _PRIORITY.fullmatch(text):
+        return None
+    return int(text) if -128 <= int(text) <= 127 else None
+
+
+_Whom = TypeVar("_Whom")
+_OTHER = "other"
+
+
+class _Rules(dict[str | None, Callable[[Router, Stanza, _Whom], None]]):
+    """What to do by the type of the stanza; None is a stanza without one."""
+
+    def __missing__(self, type: str | None) -> Callable[[Router, Stanza, _Whom], None]:
+        return self[_OTHER]
+
+
+_SUBSCRIPTIONS: dict[str | None, Callable[[Router, Stanza, object], None]] = dict.fromkeys(
+    ("subscribe", "subscribed", "unsubscribe", "unsubscribed", "probe"), Router._subscription
+)
+
+_ANSWERS_OF_IQ: dict[str | None, Callable[[Router, Stanza, object], None]] = {
+    "result": Router._drop,
+    "error": Router._drop,
+    _OTHER: Router._refuse_type,
+}
+
+# To a full address with a session (RFC 6121, 8.5.3.1).
+_TO_SESSION: Mapping[str, _Rules[Session]] = {
+    "message": _Rules({_OTHER: Router._deliver}),
+    "presence": _Rules(
+        {
+            None: Router._deliver,
+            "unavailable": Router._deliver,
+            "error": Router._deliver,
+            **_SUBSCRIPTIONS,
+            _OTHER: Router._drop,  # An error would tell that the session exists.
+        }
+    ),
+    "iq": _Rules(
+        {
+            "get": Router._deliver,
+            "set": Router._deliver,
+            "result": Router._deliver,
+            "error": Router._deliver,
+            _OTHER: Router._refuse_type,
+        }
+    ),
+}
+
+# To a full address without a session (RFC 6121, 8.5.3.2).
+_TO_ABSENT: Mapping[str, _Rules[Account]] = {
+    "message": _Rules(
+        {
+            "headline": Router._drop,
+            "groupchat": Router._refuse,
+            "error": Router._drop,
+            _OTHER: Router._deliver_to_first,
+        }
+    ),
+    "presence": _Rules({**_SUBSCRIPTIONS, _OTHER: Router._drop}),
+    "iq": _Rules({"get": Router._refuse, "set": Router._refuse, **_ANSWERS_OF_IQ}),
+}
+
+# To a bare address (RFC 6121, 8.5.1 and 8.5.2).
+_TO_ACCOUNT: Mapping[str, _Rules[Account]] = {
+    "message": _Rules(
+        {
+            "headline": Router._deliver_to_listening,
+            "groupchat": Router._refuse,
+            "error": Router._drop,
+            _OTHER: Router._deliver_to_first,
+        }
+    ),
+    "presence": _Rules(
+        {
+            None: Router._deliver_to_available,
+            "unavailable": Router._deliver_to_available,
+            **_SUBSCRIPTIONS,
+            _OTHER: Router._drop,
+        }
+    ),
+    "iq": _Rules({"get": Router._ask_account, "set": Router._ask_account, **_ANSWERS_OF_IQ}),
+}
+
+# To a domain of ours, with or without a resource (RFC 6121, 8.3 and 8.4).
+_TO_SERVER: Mapping[str, _Rules[None]] = {
+    "message": _Rules({"error": Router._drop, _OTHER: Router._message_server}),
+    "presence": _Rules({_OTHER: Router._drop}),
+    "iq": _Rules({"get": Router._ask_server, "set": Router._ask_server, **_ANSWERS_OF_IQ}),
+}
+
+# Presence without an address to go to (RFC 6121, 4.2 to 4.5).
+_OWN_PRESENCE: _Rules[Account] = _Rules(
+    {None: Router._show, "unavailable": Router._hide, "error": Router._drop, _OTHER: Router._refuse_type}
+)

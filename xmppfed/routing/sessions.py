@@ -1,0 +1,131 @@
+"""Who is connected: accounts, their resources, and which of these is the most available one.
+
+Addresses are looked up as text. A session's own text is its prepared address, and nearly every stanza comes with just
+that: one dictionary look-up then finds the way, without parsing or hashing an address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from xmppfed.core.jid import JID
+from xmppfed.core.namespaces import NS_CLIENT
+from xmppfed.core.stanza import Stanza
+from xmppfed.errors import StreamCondition, StreamError
+
+__all__ = ["Account", "Resource", "Session", "Sessions"]
+
+
+class Session(Protocol):
+    """One bound resource and its stream, as the service that owns it shows it to us."""
+
+    @property
+    def jid(self) -> JID:
+        """The full address; it never changes."""
+
+    def deliver(self, stanza: Stanza) -> None:
+        """Write `stanza` to the client. Whatever goes wrong with the stream is the session's own business."""
+
+    def end(self, error: StreamError) -> None:
+        """Close the stream with `error`."""
+
+
+class Account:
+    """The connected resources of one bare address; the tuples are what a stanza to that address needs."""
+
+    __slots__ = ("available", "first", "listening", "resources")
+
+    def __init__(self) -> None:
+        self.resources: list[Resource] = []
+        self.available: tuple[Session, ...] = ()
+        """Everyone who sent presence."""
+        self.listening: tuple[Session, ...] = ()
+        """Those with a priority that is not negative (RFC 6121, 4.7.2.3)."""
+        self.first: tuple[Session, ...] = ()
+        """Those among them with the highest priority."""
+
+    def reckon(self) -> None:
+        """Take note of a changed presence."""
+        present = [resource for resource in self.resources if resource.presence is not None]
+        listening = [resource for resource in present if resource.priority >= 0]
+        highest = max((resource.priority for resource in listening), default=0)
+        self.available = tuple(resource.session for resource in present)
+        self.listening = tuple(resource.session for resource in listening)
+        self.first = tuple(resource.session for resource in listening if resource.priority == highest)
+
+
+class Resource:
+    """A session and what it said of its presence."""
+
+    __slots__ = ("account", "presence", "priority", "session")
+
+    def __init__(self, session: Session, account: Account) -> None:
+        self.session = session
+        self.account = account
+        self.presence: Stanza | None = None
+        """What was broadcast last; None while the resource is unavailable."""
+        self.priority = 0
+
+    def show(self, presence: Stanza, priority: int) -> None:
+        """Become available, or change. Every available resource of the account is told, this one included; one that
+        just became available is told of the others (RFC 6121, 4.2.2 and 4.4.2)."""
+        others = [] if self.presence is not None else [other.presence for other in self.account.resources]
+        self.presence, self.priority = presence, priority
+        self.account.reckon()
+        for session in self.account.available:
+            session.deliver(presence)
+        for other in others:
+            if other is not None:
+                self.session.deliver(other)
+
+    def hide(self) -> None:
+        """Become unavailable."""
+        self.presence = None
+        self.account.reckon()
+
+
+class Sessions:
+    """Every session of this server, by full and by bare address."""
+
+    emit: Callable[[Stanza], None]
+    """Where the presence of an ended session goes; the router puts its own `route` here."""
+
+    def __init__(self) -> None:
+        self.resources: dict[str, Resource] = {}
+        self.accounts: dict[str, Account] = {}
+
+    def add(self, session: Session) -> None:
+        """Take in a session that was just bound; an older one with the same address is ended (RFC 6120, 7.7.2.2)."""
+        full, bare = str(session.jid), str(session.jid.bare)
+        older = self.resources.get(full)
+        if older is not None:
+            older.session.end(StreamError(StreamCondition.CONFLICT, "The same resource was bound by another stream."))
+            self.remove(older.session)
+        account = self.accounts.setdefault(bare, Account())
+        resource = self.resources[full] = Resource(session, account)
+        account.resources.append(resource)
+
+    def remove(self, session: Session) -> None:
+        """Forget a session that ended; if it did not say so itself, it is unavailable from now on (RFC 6121, 4.5.2).
+
+        A session that is not here, or that another has replaced, is nothing to do.
+        """
+        full = str(session.jid)
+        resource = self.resources.get(full)
+        if resource is None or resource.session is not session:
+            return
+        was_available = resource.presence is not None
+        del self.resources[full]
+        account = resource.account
+        account.resources.remove(resource)
+        account.reckon()
+        if not account.resources:
+            del self.accounts[str(session.jid.bare)]
+        if was_available:
+            self.emit(Stanza("presence", NS_CLIENT, {"from": full, "type": "unavailable"}))
+
+    def of(self, bare: JID) -> tuple[Session, ...]:
+        """The sessions of an account, available or not, the oldest first."""
+        account = self.accounts.get(str(bare))
+        return () if account is None else tuple(resource.session for resource in account.resources)

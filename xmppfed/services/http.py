@@ -1,0 +1,135 @@
+"""The one HTTPS port: WebSocket for clients and servers, the documents that say so, and what others add."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Protocol
+
+from twisted.application.internet import StreamServerEndpointService
+from twisted.application.service import MultiService
+from twisted.application.strports import service as listen
+from twisted.web.resource import Resource
+
+from xmppfed.core.events import Event, OpenRequested
+from xmppfed.core.framing import C2S, MessageFraming, Profile, opening_profile
+from xmppfed.core.stream import Stream
+from xmppfed.errors import StreamCondition, StreamError
+from xmppfed.net.admission import Admission
+from xmppfed.net.arrival import Arrival
+from xmppfed.net.certificates import moment
+from xmppfed.net.connection import Connection, Owner
+from xmppfed.net.fastpath import FastStreamServerProtocol
+from xmppfed.net.httpport import HTTPPort, StreamResource
+from xmppfed.net.peer import channel_bindings, judge, own_leaf
+from xmppfed.net.tls import ServerContexts, tls_server_factory
+from xmppfed.net.websocket import StreamServerFactory, StreamServerProtocol
+from xmppfed.timeouts import Timeouts
+
+__all__ = ["FIRST_LIMIT", "PATHS", "HTTPService", "StreamService"]
+
+PATHS = (b"xmpp-websocket", b"ws", b"xmpp-websocket-s2s")
+FIRST_LIMIT = 10_000  # bytes that a stanza may have before authentication
+
+
+class StreamService(Protocol):
+    """A service that takes streams of one kind."""
+
+    profile: Profile
+    limit: int
+    silence: float
+
+    def own(self, arrival: Arrival, connection: Connection[Any]) -> Owner:
+        """Who judges a stream that came in."""
+
+
+class HTTPService(MultiService):
+    """Listens on `endpoint`; each stream goes to the service that takes its kind."""
+
+    name = "http"
+
+    def __init__(
+        self,
+        reactor: Any,
+        endpoint: str,
+        timeouts: Timeouts,
+        contexts: ServerContexts | None,
+        *,
+        behind_proxy: bool,
+        fast_path: bool = True,
+    ) -> None:
+        """TLS is ended here with `contexts`, or by the reverse proxy in front, with the same certificates if it has them."""
+        super().__init__()
+        self._reactor = reactor
+        self._timeouts = timeouts
+        self._contexts = contexts
+        self._behind_proxy = behind_proxy
+        self._services: dict[str, StreamService] = {}
+        self.root = Resource()
+        admission = Admission(each=None) if behind_proxy else Admission()
+        protocol = FastStreamServerProtocol if fast_path else StreamServerProtocol
+        streams = StreamResource(StreamServerFactory(self, reactor, timeouts, FIRST_LIMIT, admission, protocol))
+        for path in PATHS:
+            self.root.putChild(path, streams)
+        factory: Any = HTTPPort(self.root, reactor, timeouts, admission)
+        if not behind_proxy:
+            assert contexts is not None  # the configuration demands certificates
+            factory = tls_server_factory(contexts.creator(), factory, reactor)
+        self._port: StreamServerEndpointService = listen(endpoint, factory, reactor=reactor)
+        self._port.setServiceParent(self)
+
+    def take(self, service: StreamService) -> None:
+        """Give `service` the streams of its kind."""
+        self._services[service.profile.name] = service
+
+    def accept(self, protocol: StreamServerProtocol, first: bytes) -> Connection[Any] | None:
+        """The connection for a WebSocket whose first message is `first`."""
+        try:
+            profile = opening_profile(first)
+        except StreamError:
+            profile = C2S  # the stream will find the same fault, and say so in the words of a stream
+        if profile is C2S and not protocol.require_masks():
+            return None
+        service = self._services.get(profile.name)
+        stream = Stream(
+            MessageFraming(profile, FIRST_LIMIT),
+            receiving=True,
+            new_id=partial(secrets.token_hex, 16),
+            limit=service.limit if service else FIRST_LIMIT,
+            secure=True,
+        )
+        own = partial(service.own, self._arrival(protocol)) if service else partial(_NotServed, profile)
+        silence = service.silence if service else self._timeouts.client_silence
+        return Connection(stream, protocol, own, self._reactor, self._timeouts, silence)
+
+    def _arrival(self, protocol: StreamServerProtocol) -> Arrival:
+        transport: Any = protocol.transport
+        return Arrival(
+            address=getattr(transport.getPeer(), "host", "local"),
+            secure=True,  # TLS here, or at the proxy that the configuration vouches for
+            origin=protocol.origin,
+            certificate=judge(transport, moment(self._reactor)),
+            bindings=self._proxy_bindings if self._behind_proxy else lambda _: channel_bindings(transport, own_leaf(transport)),
+        )
+
+    def _proxy_bindings(self, domain: str) -> Mapping[str, bytes]:
+        """Behind a proxy only the certificate is known, if we have the one that the proxy shows (RFC 5929, 4)."""
+        certificate = self._contexts.certificate(domain) if self._contexts is not None else None
+        return channel_bindings(None, certificate.leaf) if certificate is not None else {}
+
+
+class _NotServed:
+    """Refuses streams of a kind that no service takes."""
+
+    def __init__(self, profile: Profile, connection: Connection[_NotServed]) -> None:
+        self._profile = profile
+        self._stream = connection.stream
+
+    def handle(self, event: Event) -> None:
+        if isinstance(event, OpenRequested):
+            text = f"Found a stream of kind {self._profile.name}, which this server does not take."
+            self._stream.fail(StreamError(StreamCondition.HOST_UNKNOWN, text))
+
+    def lost(self, reason: str) -> None:
+        """Nobody was served."""

@@ -1,0 +1,207 @@
+"""A stream that another server opened to us: it proves its domains, and may speak for those alone."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from xmppfed.core.events import (
+    Authenticated,
+    AuthFailed,
+    AuthRequested,
+    DialbackRequested,
+    Event,
+    OpenRequested,
+    Pair,
+    StanzaReceived,
+    StreamFailed,
+    VerifyRequested,
+)
+from xmppfed.core.jid import JID
+from xmppfed.core.negotiation.dialback import ReceivingDialback
+from xmppfed.core.negotiation.feature import Feature
+from xmppfed.core.negotiation.sasl import ReceivingSASL
+from xmppfed.core.sasl.registry import create_server
+from xmppfed.core.sasl.steps import Claim
+from xmppfed.core.stanza import LANG, Stanza
+from xmppfed.errors import (
+    JIDError,
+    SASLCondition,
+    SASLError,
+    StanzaCondition,
+    StanzaError,
+    StreamCondition,
+    StreamError,
+)
+from xmppfed.net.arrival import Arrival
+from xmppfed.net.connection import Connection
+from xmppfed.routing.router import Router
+from xmppfed.services.federation import Federation, Trust
+
+__all__ = ["MAX_PAIRS", "Incoming"]
+
+MAX_PAIRS = 1000  # on one stream
+
+
+class Incoming:
+    """Owns a stream that came in. Authorization is per ordered pair, on this stream (RFC 6120, 8.1.2.2)."""
+
+    log = Logger()
+
+    def __init__(self, federation: Federation, router: Router, arrival: Arrival, connection: Connection[Incoming]) -> None:
+        self._federation = federation
+        self._router = router
+        self._arrival = arrival
+        self._connection = connection
+        self._stream = connection.stream
+        self._domain = ""
+        self._pairs: set[Pair] = set()
+        self._dialback = ReceivingDialback()
+        self._sasl = ReceivingSASL({})
+        self._gone = False
+
+    def handle(self, event: Event) -> None:
+        """Judge what the server did."""
+        match event:
+            case StanzaReceived(stanza):
+                self._route(stanza)
+            case OpenRequested(opening):
+                self._open(opening.sender, opening.to)
+            case AuthRequested(claim):
+                self._judge(claim)
+            case DialbackRequested(pair, key, stream_id):
+                self._later(self._verify(pair, key, stream_id))
+            case VerifyRequested(pair, key, stream_id):
+                self._later(self._answer(pair, key, stream_id))
+            case Authenticated(peer, mechanism):
+                self.log.info("server {domain} authenticated by {mechanism}", domain=str(peer), mechanism=mechanism)
+            case AuthFailed(mechanism, error):
+                self.log.warn(
+                    "server {domain} failed {mechanism}: {reason}", domain=self._domain, mechanism=mechanism, reason=error
+                )
+            case StreamFailed(error, sent):
+                self.log.warn("stream from {domain} failed: {reason}", domain=self._domain, reason=str(error), sent=sent)
+            case _:
+                pass  # Established and StreamClosed need nothing of us
+
+    def end(self, error: StreamError) -> None:
+        """End the stream with an error."""
+        self._connection.fail(error)
+
+    def lost(self, reason: str) -> None:
+        """The connection is gone."""
+        self._gone = True
+        self._federation.streams.discard(self)
+        self.log.info("stream from {domain} is gone: {reason}", domain=self._domain, reason=reason)
+
+    def _open(self, sender: str | None, to: str | None) -> None:
+        """Offer what can prove the peer to be the domain it says it is."""
+        local, self._domain = _domain(to), _domain(sender)
+        if local not in self._federation.domains:
+            self._stream.fail(
+                StreamError(StreamCondition.HOST_UNKNOWN, f"Found {ascii(to)[:64]} as 'to'; it is not served here.")
+            )
+            return
+        if self._domain in self._federation.domains:
+            text = f"Found {self._domain} as 'from'; that is served here."
+            self._stream.fail(StreamError(StreamCondition.INVALID_FROM, text))
+            return
+        unproved = self._federation.unproved(self._domain, self._arrival.certificate) if self._domain else "found no 'from'"
+        if unproved is not None and self._federation.trust is Trust.EXTERNAL:
+            self._stream.fail(StreamError(StreamCondition.NOT_AUTHORIZED, f"{unproved[0].upper()}{unproved[1:]}."))
+            return
+        if unproved is not None:
+            self.log.info("{domain} cannot use EXTERNAL: {reason}", domain=self._domain, reason=unproved)
+        self._stream.accept(local, self._features(external=unproved is None))
+
+    def _features(self, *, external: bool) -> list[Feature]:
+        features: list[Feature] = []
+        if external:
+            self._sasl = ReceivingSASL({"EXTERNAL": partial(create_server, "EXTERNAL", "", {})})
+            features.append(self._sasl)
+        if self._federation.trust is not Trust.EXTERNAL:
+            features.append(self._dialback)
+        return features
+
+    def _judge(self, claim: Claim) -> None:
+        """EXTERNAL was offered because a certificate proves the `from`; the authzid must be the same (XEP-0178, 3)."""
+        if claim.authzid and _domain(claim.authzid) != self._domain:
+            text = f"Found {ascii(claim.authzid)[:64]}; wanted {self._domain}."
+            self._sasl.reject(self._stream, SASLError(SASLCondition.INVALID_AUTHZID, text))
+            return
+        self._pairs.add(Pair(self._domain, self._stream.local))
+        self._sasl.accept(self._stream, JID("", self._domain), claim)
+
+    async def _verify(self, pair: Pair, key: str, stream_id: str) -> None:
+        """Dialback as the receiving server (XEP-0220, 2.1.2): ask the authoritative one."""
+        error = self._unacceptable(pair)
+        if error is not None:
+            self._dialback.answer(self._stream, pair, False, error)
+            return
+        reason = await self._federation.ask(pair, stream_id, key)
+        if reason is None:
+            self._pairs.add(pair)
+        else:
+            self.log.warn("dialback of {sender} to {to} failed: {reason}", sender=pair.sender, to=pair.to, reason=reason)
+        self._dialback.answer(self._stream, pair, reason is None, _dialback_error(reason))
+
+    def _unacceptable(self, pair: Pair) -> StanzaError | None:
+        if pair.to not in self._federation.domains:
+            return StanzaError(StanzaCondition.ITEM_NOT_FOUND, text=f"{pair.to} is not served here.")
+        if pair.sender in self._federation.domains:
+            return StanzaError(StanzaCondition.NOT_ALLOWED, text=f"{pair.sender} is served here.")
+        if len(self._pairs) >= MAX_PAIRS:
+            return StanzaError(StanzaCondition.RESOURCE_CONSTRAINT, text=f"More than {MAX_PAIRS} pairs on one stream.")
+        return None
+
+    async def _answer(self, pair: Pair, key: str, stream_id: str) -> None:
+        """Dialback as the authoritative server (XEP-0220, 2.2.2)."""
+        valid = pair.sender in self._federation.domains and await self._federation.is_ours(pair, stream_id, key)
+        self._dialback.answer_verify(self._stream, pair, stream_id, valid)
+
+    def _later(self, work: Any) -> None:
+        answered = Deferred.fromCoroutine(work)
+        answered.addCallback(lambda _: None if self._gone else self._connection.answered())
+        answered.addErrback(self._fault)
+
+    def _fault(self, failure: Any) -> None:
+        self.log.failure("fault while judging {domain}", failure, domain=self._domain)
+        self._connection.fail(StreamError(StreamCondition.INTERNAL_SERVER_ERROR))
+
+    def _route(self, stanza: Stanza) -> None:
+        """Let a stanza of an authorized pair through (RFC 6120, 8.1.1.2 and 8.1.2.2)."""
+        try:
+            sender, to = stanza.sender, stanza.to
+        except JIDError as error:
+            self._stream.fail(StreamError(StreamCondition.IMPROPER_ADDRESSING, str(error)))
+            return
+        if sender is None or to is None:
+            self._stream.fail(StreamError(StreamCondition.IMPROPER_ADDRESSING, "A stanza between servers needs 'from' and 'to'."))
+            return
+        if Pair(sender.domain, to.domain) not in self._pairs:
+            text = f"Found a stanza from {sender.domain} to {to.domain}, which this stream is not authorized for."
+            self._stream.fail(StreamError(StreamCondition.INVALID_FROM, text))
+            return
+        lang = self._stream.lang
+        if lang is not None and LANG not in stanza.attributes:
+            stanza = stanza.stamped(stanza.attributes["from"], lang)
+        self._router.route(stanza)
+
+
+def _domain(text: str | None) -> str:
+    """The prepared domain that `text` is, or nothing."""
+    try:
+        jid = JID.parse(text or "")
+    except JIDError:
+        return ""
+    return "" if jid.local or jid.resource else jid.domain
+
+
+def _dialback_error(reason: str | None) -> StanzaError | None:
+    """An invalid key is `invalid`; that nobody could be asked is an error of its own (XEP-0220, 2.4)."""
+    if reason is None or reason.startswith("dialback answered 'invalid'"):
+        return None
+    return StanzaError(StanzaCondition.REMOTE_SERVER_NOT_FOUND, text=reason)

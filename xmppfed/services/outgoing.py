@@ -1,0 +1,120 @@
+"""A stream that we open to another server: ours to send on, for one pair of domains or for one dialback question."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from xmppfed.core.events import (
+    AuthFailed,
+    Established,
+    Event,
+    KeyVerified,
+    Pair,
+    PairRefused,
+    StanzaReceived,
+    StreamClosed,
+    StreamFailed,
+)
+from xmppfed.core.stanza import Stanza
+from xmppfed.errors import StreamCondition, StreamError, XMPPFedError
+from xmppfed.net.connection import Connection
+
+if TYPE_CHECKING:
+    from xmppfed.services.federation import Federation
+
+__all__ = ["AttemptFailed", "Outgoing", "Question"]
+
+
+class AttemptFailed(XMPPFedError):
+    """A server was reached, and the stream to it came to nothing; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a stream for verification only asks about (XEP-0220, 2.2)."""
+
+    pair: Pair
+    stream_id: str
+
+
+class Outgoing:
+    """Owns a stream to `pair.to`. `ready` gives this object once the stream has reached what it is for."""
+
+    log = Logger()
+
+    def __init__(self, federation: Federation, pair: Pair, question: Question | None, connection: Connection[Outgoing]) -> None:
+        self._federation = federation
+        self._pair = pair
+        self._question = question
+        self._connection = connection
+        self._reasons: list[str] = []
+        self._established = False
+        self.verdict: str | None = None  # why the key we asked about is not valid
+        self.ready: Deferred[Outgoing] = Deferred()
+        federation.streams.add(self)
+
+    def send(self, stanza: Stanza) -> None:
+        """Send a stanza of the pair."""
+        self._connection.send(stanza)
+
+    def close(self) -> None:
+        """The stream has done what it was for."""
+        self._connection.close()
+
+    def end(self, error: StreamError) -> None:
+        """End the stream with an error."""
+        self._leave(str(error))
+        self._connection.fail(error)
+
+    def handle(self, event: Event) -> None:
+        """Judge what the server did."""
+        match event:
+            case Established() if self._question is None:
+                self._established = True
+                self._ready()
+            case KeyVerified(pair, stream_id, valid, reason):
+                if Question(pair, stream_id) == self._question:
+                    self.verdict = None if valid else reason
+                    self._ready()
+            case AuthFailed(mechanism, error):
+                self._reasons.append(f"{mechanism} was refused: {error}")
+            case PairRefused(_, reason):
+                self._reasons.append(reason)
+            case StreamFailed(error, sent):
+                self._leave(f"{'we ended' if sent else 'the server ended'} the stream with {error}")
+            case StreamClosed():
+                self._leave("the server closed the stream")
+            case StanzaReceived():
+                text = "Stanzas go one way on this stream: bidirectional streams (XEP-0288) were not agreed on."
+                self._connection.stream.fail(StreamError(StreamCondition.NOT_AUTHORIZED, text))
+            case _:
+                pass  # the rest is on the way to one of these
+
+    def lost(self, reason: str) -> None:
+        """The connection is gone."""
+        self._leave(reason)
+        self._federation.streams.discard(self)
+
+    def _ready(self) -> None:
+        if not self.ready.called:
+            if self._established:
+                self.log.info(
+                    "stream from {sender} to {to} is established by {mechanism}",
+                    sender=self._pair.sender,
+                    to=self._pair.to,
+                    mechanism=self._connection.stream.mechanism,
+                )
+            self.ready.callback(self)
+
+    def _leave(self, reason: str) -> None:
+        """Nothing can be sent any more; who waits for the stream hears every reason."""
+        if not self.ready.called:
+            self.ready.errback(AttemptFailed("; ".join([*self._reasons, reason])))
+        elif self._established:
+            self._established = False
+            self._federation.remotes.lost(self._pair)
+            self.log.info("stream to {to} has ended: {reason}", to=self._pair.to, reason=reason)
