@@ -268,6 +268,8 @@ class Stream:
         offers = "".join(feature.offer(self) for feature in self._features)
         self.write(f"<stream:features xmlns:stream='{NS_STREAM}'>{offers}</stream:features>")
         self.state = State.NEGOTIATING
+        if self.authenticated and not any(feature.required for feature in self._features):
+            self.establish()
 
     def _header_answered(self, opening: Opening) -> None:
         self._check_version(opening)

@@ -52,6 +52,8 @@ class _Channel(HTTPChannel):
 class HTTPPort(Site):
     """The Site behind the one HTTPS port."""
 
+    noisy = False
+
     def __init__(self, root: Resource, clock: IReactorTime, timeouts: Timeouts, admission: Admission) -> None:
         super().__init__(root, reactor=clock)
         self.protocol: Any = _Channel  # HTTP/1.1 alone: WebSocket needs it

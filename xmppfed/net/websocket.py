@@ -300,6 +300,7 @@ class StreamClientFactory(WebSocketClientFactory):
     """Opens one WebSocket; `opened` gives the protocol, or a `ConnectionError` that says why not."""
 
     protocol = StreamClientProtocol
+    noisy = False
 
     def __init__(self, url: str, origin: str | None, clock: IReactorTime, limit: int) -> None:
         """`limit` is the most bytes that a message of the server may have at first."""

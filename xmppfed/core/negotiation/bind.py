@@ -22,6 +22,7 @@ class ReceivingBind(Feature):
     """Gives a client its resource."""
 
     tags = frozenset({_BIND})
+    required = True
 
     def __init__(self) -> None:
         self._request: Stanza | None = None

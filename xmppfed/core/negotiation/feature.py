@@ -17,6 +17,7 @@ class Feature:
     """A stream feature (RFC 6120, 4.3). `tags` are the elements, or the children of an iq, that belong to it."""
 
     tags: frozenset[str] = frozenset()
+    required = False  # as the receiving entity: no stanza may pass an authenticated stream before it (RFC 6120, 4.3.2)
 
     def offer(self, stream: Stream) -> str:
         """As the receiving entity: what stands in `<stream:features/>` now; nothing when it is not its turn."""
