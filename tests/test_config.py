@@ -130,6 +130,12 @@ class Accepted(ConfigTestCase):
         assert c2s is not None
         self.assertEqual((c2s.allowed_origins, c2s.anonymous), (("https://a.example:8443",), ("example.org",)))
 
+    def test_see_other(self) -> None:
+        """During a move clients are sent to another WebSocket (RFC 7395, 3.6.1)."""
+        c2s = self.load(HTTP + '[services.c2s_ws]\nsee_other_uri = "wss://b.example/ws"\n').services.c2s_ws
+        assert c2s is not None
+        self.assertEqual(c2s.see_other_uri, "wss://b.example/ws")
+
     def test_modules(self) -> None:
         """A module's table becomes the module's own options, in the order of the file."""
         self.assertEqual(self.load(DOMAIN + "[modules.ping]\ninterval = 5\n").modules, {"ping": PingOptions(interval=5)})
@@ -258,6 +264,11 @@ class Refused(ConfigTestCase):
         for origin in ("chat.example.org", "https://a.example/", "https://a.example/x", "*"):
             text = HTTP + f'[services.c2s_ws]\nallowed_origins = ["{origin}"]\n'
             self.refused(text, "services.c2s_ws.allowed_origins", f'"{origin}"', "an origin such as")
+
+    def test_see_other(self) -> None:
+        """Nobody is sent away from TLS."""
+        text = HTTP + '[services.c2s_ws]\nsee_other_uri = "ws://b.example/ws"\n'
+        self.refused(text, "services.c2s_ws.see_other_uri", '"ws://b.example/ws"', "wss://HOST")
 
     def test_anonymous_elsewhere(self) -> None:
         """Only our own domains can offer anonymous logins."""

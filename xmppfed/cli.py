@@ -38,6 +38,10 @@ class CommandFailed(XMPPFedError):
     """What was asked for was not done."""
 
 
+class NotRunning(CommandFailed):
+    """No server listens at the control socket."""
+
+
 def run() -> None:
     """The entry point of the program."""
     sys.exit(main(sys.argv[1:], sys.stdin, sys.stdout, sys.stderr))
@@ -148,7 +152,7 @@ def _init(arguments: Namespace, _: TextIO) -> None:
     _write(directory / DATA_DIR, files)
     print(f"{instructions}\nWritten: {', '.join(map(str, files))}")
     if arguments.self_signed:
-        print(f"The certificate holds for {VALIDITY.days} days. Other servers will trust its domain by dialback at best.")
+        print(f"The certificate holds for {VALIDITY.days} days. Clients must be told to trust it; other servers will not.")
     print(f"Next: xmppfedctl --config {directory / CONFIG} check")
 
 
@@ -173,8 +177,12 @@ def _password(arguments: Namespace, stdin: TextIO) -> str:
         return stdin.readline().rstrip("\r\n")
     if not stdin.isatty():
         raise CommandFailed("found no terminal to ask for the password at; give it with --password-stdin")
-    password = getpass(f"Password for {arguments.address}: ")
-    if getpass("Again: ") != password:
+    try:
+        password = getpass(f"Password for {arguments.address}: ")
+        again = getpass("Again: ")
+    except (EOFError, KeyboardInterrupt):
+        raise CommandFailed("no password was given; nothing was changed") from None
+    if again != password:
         raise CommandFailed("the two passwords differ; nothing was changed, try again")
     return password
 
@@ -183,7 +191,7 @@ def _user_command(config: Config, name: str, arguments: dict[str, str]) -> dict[
     """By the running server, so that it knows; in its database when none runs."""
     try:
         connection = _connected(config)
-    except CommandFailed:
+    except NotRunning:
         return _in_the_database(config, name, arguments)
     return _ask(connection, name, arguments)
 
@@ -206,7 +214,7 @@ def _in_the_database(config: Config, name: str, arguments: dict[str, str]) -> di
 
 
 def _connected(config: Config) -> socket.socket:
-    """A connection to the control socket. Raises CommandFailed when no server runs."""
+    """A connection to the control socket. Raises NotRunning, or CommandFailed when it is somebody else's."""
     path = config.data_dir / SOCKET_NAME
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.settimeout(_PATIENCE)
@@ -215,10 +223,10 @@ def _connected(config: Config) -> socket.socket:
     except (FileNotFoundError, ConnectionRefusedError):
         connection.close()
         start = f"twistd xmppfed --config {config.file}"
-        raise CommandFailed(f"{path}: no server listens there; start it with `{start}`") from None
+        raise NotRunning(f"{path}: no server listens there; start it with `{start}`") from None
     except OSError as error:
         connection.close()
-        raise XMPPFedError(f"{path}: {error.strerror}; run this as the user that the server runs as") from None
+        raise CommandFailed(f"{path}: {error.strerror}; run this as the user that the server runs as") from None
     return connection
 
 
