@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorFromThreads
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from tests.storage.accounts_behavior import AccountsBehavior, scram_keys
@@ -74,7 +76,7 @@ class WithAThread(TestCase):
 
         directory = Path(self.mktemp())
         directory.mkdir()
-        accounts = SQLiteAccounts.open(directory, reactor)
+        accounts = SQLiteAccounts.open(directory, cast(IReactorFromThreads, reactor))
         work = [Deferred.fromCoroutine(accounts.create("example.org", f"u{n}", scram_keys())) for n in range(20)]
         again = Deferred.fromCoroutine(accounts.create("example.org", "u3", scram_keys()))
         last = Deferred.fromCoroutine(accounts.create("example.org", "last", scram_keys()))

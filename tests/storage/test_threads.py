@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+from typing import cast
 
 from twisted.internet.defer import gatherResults
+from twisted.internet.interfaces import IReactorFromThreads
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from xmppfed.storage.threads import OneThread, at_once
@@ -29,7 +31,7 @@ class InAThread(TestCase):
         """All functions run in the same thread, which is not ours and does not keep the process alive."""
         from twisted.internet import reactor
 
-        thread = OneThread(reactor, "test")
+        thread = OneThread(cast(IReactorFromThreads, reactor), "test")
         used = await gatherResults([thread(threading.current_thread) for _ in range(5)])
         self.assertEqual(len(set(used)), 1)
         self.assertIsNot(used[0], threading.current_thread())

@@ -10,7 +10,7 @@ import json
 import os
 import socket
 import stat
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -33,8 +33,8 @@ __all__ = ["SOCKET_NAME", "Command", "CommandRefused", "Control", "user_commands
 SOCKET_NAME = "control.sock"
 """The name of the socket inside `data_dir`."""
 
-Command: TypeAlias = Callable[[dict[str, Any]], Awaitable[object]]
-"""Takes the JSON object of a request; its result is written as JSON. A refusal is an XMPPFedError."""
+Command: TypeAlias = Callable[[dict[str, Any]], Coroutine[Any, Any, object]]
+"""An `async def` that takes the JSON object of a request; its result is written as JSON. A refusal is an XMPPFedError."""
 
 _STATUS = {AccountExists: 409, NoSuchAccount: 404}
 S = TypeVar("S", bound=msgspec.Struct)
