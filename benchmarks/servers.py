@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 from tests.interop.processes import free_port, running
 from tests.interop.scenario import NotMet
 from xmppfed.core.sasl.keys import HASH_NAMES, derive_all
+from xmppfed.server import module_options
 from xmppfed.storage.sqlite import SQLiteAccounts
 
 __all__ = ["Server", "build", "echo", "ours", "prosody"]
@@ -36,6 +37,7 @@ tls = {tls}
 public_url = "https://localhost"
 
 [services.c2s_ws]
+{modules}
 """
 
 
@@ -76,12 +78,14 @@ def echo(folder: Path, binary: Path, certificate: Path | None) -> Iterator[Serve
 
 @contextmanager
 def ours(folder: Path, certificate: Path, users: int, tls: bool) -> Iterator[Server]:
-    """xmppfed under twistd; plain means `behind-proxy`."""
+    """xmppfed under twistd, with every module on; plain means `behind-proxy`."""
     port = free_port()
     folder.mkdir()
     (folder / "var").mkdir(mode=0o700)
     shutil.copy(certificate, folder / "localhost.pem")
-    (folder / "xmppfed.toml").write_text(CONFIG.format(port=port, tls="true" if tls else '"behind-proxy"'))
+    modules = "\n".join(f"[modules.{name}]" for name in module_options())
+    content = CONFIG.format(port=port, tls="true" if tls else '"behind-proxy"', modules=modules)
+    (folder / "xmppfed.toml").write_text(content)
     _now(_create_accounts(folder / "var", users))
     twistd = [str(Path(sys.executable).with_name("twistd")), "--nodaemon", "--pidfile="]
     with running("xmppfed", [*twistd, "xmppfed", "--config", "xmppfed.toml"], folder, [port]) as process:

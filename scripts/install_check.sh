@@ -84,8 +84,9 @@ check() { # NAME PIP-ARGUMENTS...
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$@"
     # Away from the source tree, so that only what was installed can be found.
     cd "$work"
-    "$venv/bin/twistd" --help | grep -q '^ *xmppfed ' || fail "$name: twistd --help does not list xmppfed"
-    "$venv/bin/twistd" --help | grep -q '^ *web ' || fail "$name: the plug-ins of Twisted itself are gone"
+    "$venv/bin/twistd" --help > help.txt
+    grep -q '^ *xmppfed ' help.txt || fail "$name: twistd --help does not list xmppfed"
+    grep -q '^ *web ' help.txt || fail "$name: the plug-ins of Twisted itself are gone"
     "$venv/bin/python" -c 'import pathlib, xmppfed; assert (pathlib.Path(xmppfed.__file__).parent / "py.typed").exists(), "py.typed is missing"'
     "$venv/bin/xmppfedctl" --help > /dev/null || fail "$name: xmppfedctl --help fails"
     if "$venv/bin/twistd" --nodaemon --pidfile= xmppfed > no-config.log 2>&1; then
