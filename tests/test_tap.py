@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from twisted.application.service import IServiceMaker, MultiService, ServiceMaker
 from twisted.internet import reactor
+from twisted.internet.error import CannotListenError
 from twisted.plugin import getPlugins
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -59,7 +61,8 @@ class MakeServiceTests(SynchronousTestCase):
 
         self.patch(config, "load", lambda *arguments: ("configuration", *arguments))
         self.patch(server, "make_service", make_service)
-        self.assertIs(tap.makeService(parsed("--config", "one.toml")), service)
+        made: Any = tap.makeService(parsed("--config", "one.toml"))
+        self.assertEqual(made.services, [service])
         read = ("configuration", Path("one.toml"), server.module_options())
         self.assertEqual(calls, [(read, reactor)])
 
@@ -84,3 +87,66 @@ class MakeServiceTests(SynchronousTestCase):
         self.patch(server, "make_service", refuse)
         ended = self.assertRaises(SystemExit, tap.makeService, parsed("--config", "one.toml"))
         self.assertEqual(str(ended), "twistd xmppfed: the certificate is damaged")
+
+
+class _Refusing(MultiService):
+    """A server that cannot start, in one way or the other."""
+
+    def __init__(self, listening: Exception | None = None, starting: Exception | None = None) -> None:
+        super().__init__()
+        self.listening, self.starting = listening, starting
+        self.reloads = 0
+
+    def privilegedStartService(self) -> None:
+        if self.listening is not None:
+            raise self.listening
+
+    def startService(self) -> None:
+        if self.starting is not None:
+            raise self.starting
+
+    def reload_or_log(self) -> None:
+        self.reloads += 1
+
+
+class _Reactor:
+    """Runs what a signal asks for when it is told to."""
+
+    def __init__(self) -> None:
+        self.calls: list[Any] = []
+
+    def callFromThread(self, call: Any) -> None:
+        self.calls.append(call)
+
+
+class StartTests(SynchronousTestCase):
+    """What keeps a server from starting is one line, and SIGHUP reloads."""
+
+    def setUp(self) -> None:
+        self.handlers: dict[int, Any] = {}
+        self.patch(tap.signal, "signal", self.handlers.__setitem__)
+
+    def test_port_is_taken(self) -> None:
+        """A port that cannot be had ends the process; the line names the key and says what to do."""
+        taken = CannotListenError("127.0.0.1", 443, OSError(98, "Address already in use"))
+        started: Any = tap.Started(cast(Any, _Refusing(listening=taken)), _Reactor())
+        ended = self.assertRaises(SystemExit, started.privilegedStartService)
+        self.assertIn("services.http.endpoint", str(ended))
+        self.assertIn("Address already in use", str(ended))
+
+    def test_another_server_has_the_directory(self) -> None:
+        """What only the start finds out ends the process with the reason alone."""
+        started: Any = tap.Started(cast(Any, _Refusing(starting=ConfigError("data_dir: taken"))), _Reactor())
+        self.assertEqual(str(self.assertRaises(SystemExit, started.startService)), "twistd xmppfed: data_dir: taken")
+
+    def test_hang_up(self) -> None:
+        """SIGHUP reloads in the reactor's time, not inside the signal handler."""
+        made, reactor = _Refusing(), _Reactor()
+        started = tap.Started(cast(Any, made), reactor)
+        started.privilegedStartService()
+        started.startService()
+        self.handlers[signal.SIGHUP](signal.SIGHUP, None)
+        self.assertEqual(made.reloads, 0)
+        for call in reactor.calls:
+            call()
+        self.assertEqual(made.reloads, 1)

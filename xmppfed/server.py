@@ -21,11 +21,12 @@ from xmppfed import config as configuration
 from xmppfed import extend
 from xmppfed.config import Config
 from xmppfed.core.events import Pair
+from xmppfed.core.jid import JID
 from xmppfed.discovery.discovery import Discovery
 from xmppfed.discovery.fetch import DocumentClient, Resolve
 from xmppfed.discovery.resolver import Resolver
 from xmppfed.discovery.sources import HostMetaDocuments, StaticRoute, StaticRoutes
-from xmppfed.errors import StanzaCondition, StanzaError
+from xmppfed.errors import ConfigError, StanzaCondition, StanzaError, StreamCondition, StreamError
 from xmppfed.net.dial import WebSocketDialer
 from xmppfed.net.tls import ServerContexts, TrustRoots, strict_connection_creator, tls_endpoint
 from xmppfed.options import C2SWebSocketOptions, HTTPOptions, S2SWebSocketOptions
@@ -35,7 +36,7 @@ from xmppfed.routing.router import Router
 from xmppfed.routing.sessions import Sessions
 from xmppfed.services.c2s_ws import C2SWebSocket
 from xmppfed.services.clients import ClientPolicy, Clients
-from xmppfed.services.control import Control, user_commands
+from xmppfed.services.control import Command, Control, user_commands
 from xmppfed.services.federation import Federation, Trust
 from xmppfed.services.http import FIRST_LIMIT, HTTPService
 from xmppfed.services.s2s_ws import S2SWebSocket
@@ -89,6 +90,13 @@ class Server(MultiService):
                 await maybeDeferred(service.stopService)
             except Exception:  # noqa: BLE001 - the others must still be stopped
                 self.log.failure("fault while stopping {name}", name=service.name)
+
+    def reload_or_log(self) -> None:
+        """`reload` for who cannot be told: a configuration that cannot be used changes nothing, and is logged."""
+        try:
+            self.reload()
+        except ConfigError as error:
+            self.log.error("nothing was reloaded: {reason}", reason=str(error))
 
     def reload(self) -> None:
         """Read the configuration again and take over certificates and trust anchors; streams stay. Raises `ConfigError`."""
@@ -164,7 +172,8 @@ def assemble(config: Config, world: World) -> Server:
             http.take(s2s)
     _add_modules(config, handlers, router, server)
     if world.control:
-        commands = {**user_commands(world.accounts, config.domains, world.run_in_thread), **_server_commands(server)}
+        users = user_commands(world.accounts, config.domains, world.run_in_thread)
+        commands = {**users, **_server_commands(server, sessions, users["user/delete"])}
         Control(world.reactor, config.data_dir, commands).setServiceParent(server)
     _Storage(world.accounts).setServiceParent(server)
     return server
@@ -253,7 +262,14 @@ def _add_modules(config: Config, handlers: Handlers, router: Router, server: Ser
         module.setServiceParent(server)
 
 
-def _server_commands(server: Server) -> Mapping[str, Any]:
+def _server_commands(server: Server, sessions: Sessions, delete_account: Command) -> Mapping[str, Command]:
+    async def delete(arguments: dict[str, Any]) -> object:
+        """Delete an account, and end the sessions it still has."""
+        answer = await delete_account(arguments)
+        for session in sessions.of(JID.parse(arguments["address"]).bare):
+            session.end(StreamError(StreamCondition.NOT_AUTHORIZED, "The account was deleted."))
+        return answer
+
     async def reload(_: dict[str, Any]) -> object:
         server.reload()
         return {"reloaded": str(server.config.file)}
@@ -261,7 +277,7 @@ def _server_commands(server: Server) -> Mapping[str, Any]:
     async def status(_: dict[str, Any]) -> object:
         return {"pid": os.getpid(), "domains": list(server.config.domains), "services": [_name(s) for s in server.services]}
 
-    return {"reload": reload, "status": status}
+    return {"user/delete": delete, "reload": reload, "status": status}
 
 
 def _name(service: IService) -> str:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Any
 
-from twisted.application.service import IService
+from twisted.application.service import IService, MultiService
+from twisted.internet.error import CannotListenError
 from twisted.python import usage
 
 from xmppfed import config, server
 from xmppfed.errors import ConfigError
 
-__all__ = ["Options", "makeService"]
+__all__ = ["Options", "Started", "makeService"]
 
 
 class Options(usage.Options):
@@ -31,6 +33,41 @@ def makeService(options: Any) -> IService:
     from twisted.internet import reactor
 
     try:
-        return server.make_service(config.load(Path(options["config"]), server.module_options()), reactor)
+        made = server.make_service(config.load(Path(options["config"]), server.module_options()), reactor)
     except ConfigError as error:
         raise SystemExit(f"twistd xmppfed: {error}") from None
+    return Started(made, reactor)
+
+
+class Started(MultiService):
+    """Holds the server for twistd: what keeps it from starting is said in one line, without a traceback.
+
+    SIGHUP reloads, once it runs.
+    """
+
+    def __init__(self, made: server.Server, reactor: Any) -> None:
+        super().__init__()
+        self._server = made
+        self._reactor = reactor
+        made.setServiceParent(self)
+
+    def privilegedStartService(self) -> None:
+        """Listen. What cannot listen ends the process."""
+        try:
+            super().privilegedStartService()
+        except CannotListenError as error:
+            raise SystemExit(
+                f"twistd xmppfed: services.http.endpoint: {error}. Stop what listens there, or choose another."
+            ) from None
+
+    def startService(self) -> None:
+        """Start everything else, and take SIGHUP."""
+        signal.signal(signal.SIGHUP, self._hang_up)
+        try:
+            super().startService()
+        except ConfigError as error:
+            raise SystemExit(f"twistd xmppfed: {error}") from None
+
+    def _hang_up(self, *_: object) -> None:
+        """A signal interrupts anything: the reactor reloads when it has time."""
+        self._reactor.callFromThread(self._server.reload_or_log)

@@ -9,7 +9,7 @@ from enum import Enum
 from functools import partial
 from typing import Any, Protocol
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -34,6 +34,9 @@ from xmppfed.services.outgoing import AttemptFailed, Outgoing, Question
 from xmppfed.timeouts import Timeouts
 
 __all__ = ["Federation", "SecretSource", "Trust"]
+
+
+MAX_QUESTIONS = 50  # dialback verifications under way at once: strangers make us look up and connect with each
 
 
 class Trust(Enum):
@@ -72,7 +75,7 @@ class Federation:
     ) -> None:
         """`dialers` open wires by the kind of a candidate; `contexts` has the certificates that we show as a client;
         `limit` is the longest stanza taken from a server."""
-        self._clock = clock
+        self.clock = clock
         self._dialers = dialers
         self.domains = domains
         self.remotes = remotes
@@ -85,6 +88,7 @@ class Federation:
         self._contexts = contexts
         self._secrets = secrets
         self._stopping = False
+        self._questions = DeferredSemaphore(MAX_QUESTIONS)
 
     def stop(self, error: StreamError) -> Deferred[None]:
         """Open no more streams, and end those there are; the result comes when every connection is gone."""
@@ -112,14 +116,17 @@ class Federation:
 
     async def ask(self, pair: Pair, stream_id: str, key: str) -> str | None:
         """Ask the authoritative server of `pair.sender` whether it made `key`; none if it did, else why we do not think so."""
-        asked = Pair(pair.to, pair.sender)
+        await self._questions.acquire()
         try:
-            outgoing = await self._reach(asked, lambda: [VerifyingDialback(pair, stream_id, key)], Question(pair, stream_id))
+            outgoing = await self._reach(
+                Pair(pair.to, pair.sender), lambda: [VerifyingDialback(pair, stream_id, key)], Question(pair, stream_id)
+            )
         except DiscoveryError as error:
             return str(error)
-        verdict = outgoing.verdict
+        finally:
+            self._questions.release()
         outgoing.close()
-        return verdict
+        return outgoing.verdict
 
     async def is_ours(self, pair: Pair, stream_id: str, key: str) -> bool:
         """Whether `key` is one that we made, as the authoritative server of `pair.sender`."""
@@ -159,7 +166,7 @@ class Federation:
         def made(connection: Connection[Outgoing]) -> Outgoing:
             return Outgoing(self, pair, question, connection)
 
-        connection = Connection(stream, line.wire, made, self._clock, self.timeouts, self.timeouts.server_silence)
+        connection = Connection(stream, line.wire, made, self.clock, self.timeouts, self.timeouts.server_silence)
         outgoing = connection.owner
         line.attach(connection)
         stream.open(pair.sender, pair.to)

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from xmppfed.core.events import (
@@ -37,6 +38,7 @@ from xmppfed.errors import (
     StreamError,
 )
 from xmppfed.net.arrival import Arrival
+from xmppfed.net.certificates import moment
 from xmppfed.net.connection import Connection
 from xmppfed.routing.router import Router
 from xmppfed.services.federation import Federation, Trust
@@ -62,6 +64,7 @@ class Incoming:
         self._dialback = ReceivingDialback()
         self._sasl = ReceivingSASL({})
         self._gone = False
+        self._expiry: IDelayedCall | None = None
 
     def handle(self, event: Event) -> None:
         """Judge what the server did."""
@@ -94,6 +97,8 @@ class Incoming:
     def lost(self, reason: str) -> None:
         """The connection is gone."""
         self._gone = True
+        if self._expiry is not None and self._expiry.active():
+            self._expiry.cancel()
         self._federation.streams.discard(self)
         self.log.info("stream from {domain} is gone: {reason}", domain=self._domain, reason=reason)
 
@@ -133,7 +138,17 @@ class Incoming:
             self._sasl.reject(self._stream, SASLError(SASLCondition.INVALID_AUTHZID, text))
             return
         self._pairs.add(Pair(self._domain, self._stream.local))
+        self._expire_with_certificate()
         self._sasl.accept(self._stream, JID("", self._domain), claim)
+
+    def _expire_with_certificate(self) -> None:
+        """What the certificate proved holds as long as the certificate (RFC 6120, 13.7.2.3)."""
+        certificate = self._arrival.certificate
+        assert certificate is not None  # EXTERNAL was offered because of it
+        left = (certificate.not_after - moment(self._federation.clock)).total_seconds()
+        text = f"The certificate of {self._domain} has expired."
+        expired = StreamError(StreamCondition.NOT_AUTHORIZED, text)
+        self._expiry = self._federation.clock.callLater(max(left, 0), self._connection.fail, expired)
 
     async def _verify(self, pair: Pair, key: str, stream_id: str) -> None:
         """Dialback as the receiving server (XEP-0220, 2.1.2): ask the authoritative one."""
