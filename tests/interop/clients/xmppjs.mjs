@@ -61,8 +61,13 @@ async function main() {
   const [alice, bob] = await within(20, 'login', Promise.all([a.start(), b.start()]));
   step('online', { a: String(alice), b: String(bob), features });
   await Promise.all([a.send(xml('presence')), b.send(xml('presence'))]);
-  const roster = await within(20, 'roster', a.iqCaller.get(xml('query', 'jabber:iq:roster')));
-  step('roster', { items: roster.children.length });
+  // A server without rosters says so at once; no answer at all would stall a client.
+  step('roster', await within(20, 'answer about the roster', a.iqCaller.get(xml('query', 'jabber:iq:roster')).then(
+    (roster) => ({ items: roster.children.length }),
+    (error) => {
+      if (error.condition !== 'service-unavailable') throw error;
+      return { answer: error.condition };
+    })));
   await within(20, 'pong', a.iqCaller.request(
     xml('iq', { type: 'get', to: sides.a.domain }, xml('ping', 'urn:xmpp:ping'))));
   step('ping');
