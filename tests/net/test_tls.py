@@ -476,6 +476,15 @@ class TrustRootsTests(SynchronousTestCase):
         self.assertEqual(list(trust._with_certificate), [own])
 
 
+class MemoryTests(SynchronousTestCase):
+    """An idle connection holds as little as OpenSSL lets it."""
+
+    def test_buffers_are_released(self) -> None:
+        """Read and write buffers do not outlive the record they were for."""
+        mode = TrustRoots(system=False).client_context(None).set_mode(0)
+        self.assertTrue(mode & SSL.MODE_RELEASE_BUFFERS)
+
+
 class EndpointTests(ContextsTestCase):
     """An endpoint with TLS on top of another."""
 
