@@ -1,0 +1,9 @@
+"""Tests mirror `xmppfed/`; what needs real sockets, servers or processes lives in `tests/interop`."""
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("default", max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+settings.register_profile("long", max_examples=10_000, deadline=None, suppress_health_check=list(HealthCheck))
+settings.load_profile(os.environ.get("XMPPFED_HYPOTHESIS", "default"))
