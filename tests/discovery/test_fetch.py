@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import builtins
+import gzip
+import sys
+import zlib
 from ipaddress import ip_network
 from typing import Any
+from unittest import mock
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,17 +17,29 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.trial.unittest import SynchronousTestCase
-from twisted.web.iweb import IAgentEndpointFactory
+from twisted.web.client import Agent
+from twisted.web.iweb import IAgent, IAgentEndpointFactory
 from zope.interface.verify import verifyObject
 
 from tests.discovery.support import PUBLIC, Servers, Table, plain
-from xmppfed.discovery.fetch import DocumentClient, _BoundedEndpoint, _JudgedEndpoint
+from xmppfed.discovery.fetch import DocumentClient, _BoundedEndpoint, _JudgedEndpoint, _PlainAgent
 from xmppfed.discovery.urls import Target
 from xmppfed.errors import DiscoveryError, XMPPFedError
 from xmppfed.timeouts import Timeouts
 
 URL = "https://example.org/.well-known/host-meta.json"
 MEBIBYTE = b"x" * 1024 * 1024
+REQUEST_HEADERS = {b"host", b"connection", b"user-agent", b"accept-encoding"}
+
+
+def header_names(request: bytes) -> set[bytes]:
+    """The names of a request's headers, in lower case."""
+    return {line.split(b":")[0].lower() for line in request.split(b"\r\n")[1:] if line}
+
+
+def delayed_calls() -> list[Any]:
+    """What waits on the global reactor; nothing does where there is none."""
+    return list(getattr(sys.modules.get("twisted.internet.reactor"), "getDelayedCalls", list)())
 
 
 class FetchCase(SynchronousTestCase):
@@ -57,8 +74,7 @@ class PlainTests(FetchCase):
         self.assertEqual(self.reactor.attempts, [(PUBLIC, 443)])
         lines = peer.request.split(b"\r\n")
         self.assertEqual(lines[0], b"GET /.well-known/host-meta.json HTTP/1.1")
-        names = {line.split(b":")[0].lower() for line in lines[1:] if line}
-        self.assertEqual(names, {b"host", b"connection", b"user-agent", b"accept-encoding"})
+        self.assertEqual(header_names(peer.request), REQUEST_HEADERS)
         self.assertTrue({b"Host: example.org", b"Connection: close", b"Accept-Encoding: identity"} <= set(lines))
         peer.respond(200, b"{}")
         self.assertEqual(self.successResultOf(getting), b"{}")
@@ -97,6 +113,24 @@ class PlainTests(FetchCase):
         self.assertIn(b"Host: [2a00::1]:8443\r\n", peer.request)
         peer.respond(200, b"{}")
         self.assertEqual(self.successResultOf(getting), b"{}")
+
+    def test_url_as_written(self) -> None:
+        """What is asked for is what the URL says, in hosts that IDNA does not know and in characters it need not have."""
+        self.table.answer("_xmpp.example.org", [PUBLIC])
+        getting = self.get("https://_xmpp.example.org:443/a|b/%7e/../c?d=[e]&&f=g=")
+        peer = self.reactor.accept()
+        self.assertTrue(peer.request.startswith(b"GET /a|b/%7e/../c?d=[e]&&f=g= HTTP/1.1\r\n"))
+        self.assertIn(b"Host: _xmpp.example.org\r\n", peer.request)
+        peer.respond(200, b"{}")
+        self.assertEqual(self.successResultOf(getting), b"{}")
+
+    def test_empty_document(self) -> None:
+        """A body of no bytes is a body."""
+        getting = self.get()
+        peer = self.reactor.accept()
+        peer.respond(200)
+        self.assertEqual(self.successResultOf(getting), b"")
+        self.assertTrue(peer.transport.ended)
 
     def test_next_address(self) -> None:
         """When an address refuses the next one is tried, each for two seconds; all reasons are told when none accepts."""
@@ -355,6 +389,116 @@ class LimitTests(FetchCase):
         self.flushLoggedErrors()
 
 
+class CompressionTests(FetchCase):
+    """A body in a coding, which nobody asked for, is never unpacked."""
+
+    BOMB = gzip.compress(bytes(63 * 1024 * 1024))
+
+    def setUp(self) -> None:
+        """Whatever would unpack anything fails the test."""
+        super().setUp()
+        self.unpacking = mock.Mock(side_effect=AssertionError("something was unpacked"))
+        self.patch(zlib, "decompressobj", self.unpacking)
+
+    def test_bomb(self) -> None:
+        """63 MiB in 64 KiB are refused as soon as the headers say so, however they say it, and cut."""
+        self.assertLess(len(self.BOMB), 65536)
+        for coding, found in (
+            ("gzip", "gzip"),
+            ("GZip", "GZip"),
+            ("identity, gzip", "identity, gzip"),
+            ("gzip,identity", "gzip,identity"),
+            ("identity\r\nContent-Encoding: gzip", "identity, gzip"),
+            ("\r\nContent-Encoding: gzip", ", gzip"),
+            ("br", "br"),
+        ):
+            getting = self.get()
+            peer = self.reactor.accept()
+            peer.respond(200, self.BOMB, Content_Encoding=coding)
+            self.assert_refused(getting, f"the content coding is {found!r}, wanted none")
+            self.assertTrue(peer.transport.aborted)
+        self.unpacking.assert_not_called()
+
+    def test_bomb_that_redirects(self) -> None:
+        """The body of a redirect is not read, so a bomb there does nothing."""
+        getting = self.get()
+        self.reactor.accept().respond(302, self.BOMB, Content_Encoding="gzip", Location="/b")
+        self.reactor.accept().respond(200, b"{}")
+        self.assertEqual(self.successResultOf(getting), b"{}")
+        self.unpacking.assert_not_called()
+
+    def test_bomb_with_another_status(self) -> None:
+        """The status is the reason for a refusal, whatever the body is."""
+        getting = self.get()
+        self.reactor.accept().respond(404, self.BOMB, Content_Encoding="gzip")
+        self.assert_refused(getting, "the status is 404, wanted 200")
+        self.unpacking.assert_not_called()
+
+    def test_no_coding(self) -> None:
+        """Identity is no coding, and bytes that look compressed are bytes."""
+        for header in (b"", b"Content-Encoding: Identity , identity\r\n", b"Content-Encoding:\r\n"):
+            getting = self.get()
+            self.reactor.accept().send(b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n%b\r\n%b" % (len(self.BOMB), header, self.BOMB))
+            self.assertEqual(self.successResultOf(getting), self.BOMB)
+        self.unpacking.assert_not_called()
+
+
+class CookieTests(FetchCase):
+    """A stranger's cookies are neither read nor sent back."""
+
+    def test_cookie_of_a_redirect(self) -> None:
+        """What a redirect sets is not sent with the next request, nor with those of the next document."""
+        for _ in range(2):
+            getting = self.get()
+            for cookies in ({"Set-Cookie": "a=b; Path=/; Secure"}, {"Set-Cookie2": 'c=d; Version="1"'}):
+                peer = self.reactor.accept()
+                self.assertEqual(header_names(peer.request), REQUEST_HEADERS)
+                peer.respond(302, b"moved", Location="/again", **cookies)
+            peer = self.reactor.accept()
+            self.assertEqual(header_names(peer.request), REQUEST_HEADERS)
+            peer.respond(200, b"{}", Set_Cookie="e=f")
+            self.assertEqual(self.successResultOf(getting), b"{}")
+
+    def test_cookie_that_cannot_be_read(self) -> None:
+        """A cookie outside ASCII, at which the reader of cookies fails, is no reason to fail."""
+        for cookies in ({"Set-Cookie": "a=\xff"}, {"Set-Cookie2": "a=\xff"}):
+            getting = self.get()
+            self.reactor.accept().respond(200, b"{}", **cookies)
+            self.assertEqual(self.successResultOf(getting), b"{}")
+
+
+class ReactorTests(FetchCase):
+    """Time is the reactor's that was handed in."""
+
+    def test_global_reactor(self) -> None:
+        """A redirect, a document and a silence put no call on the global reactor: nobody even imports it."""
+        before = delayed_calls()
+        imported = self.imported()
+        getting = self.get()
+        self.reactor.accept().respond(302, Location="/again")
+        self.reactor.accept().respond(200, b"{}")
+        self.assertEqual(self.successResultOf(getting), b"{}")
+        silent = self.get()
+        self.reactor.accept()
+        self.reactor.advance(5)
+        self.assert_refused(silent, "not complete within 5 s")
+        self.assertNotIn(("twisted.internet", "reactor"), imported)
+        self.assertEqual(delayed_calls(), before)
+
+    def imported(self) -> list[tuple[str, str]]:
+        """Each name that is imported from now on, with the module it is in."""
+        seen: list[tuple[str, str]] = []
+        original = builtins.__import__
+
+        def spy(name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0) -> Any:
+            package, _, last = name.rpartition(".")
+            seen.extend([(package, last), *((name, item) for item in fromlist or ())])
+            return original(name, globals, locals, fromlist, level)
+
+        self.patch(builtins, "__import__", spy)
+        return seen
+
+
 class CancelTests(FetchCase):
     """Whoever asked may give up."""
 
@@ -423,7 +567,7 @@ class ConformanceTests(SynchronousTestCase):
     """What Twisted calls is what Twisted asks for."""
 
     def test_interfaces(self) -> None:
-        """Both endpoints provide their interfaces, and the outer one answers for every URI."""
+        """Both endpoints and the agent provide their interfaces, and the outer endpoint answers for every URI."""
 
         async def resolve(host: str) -> tuple[str, ...]:
             return ()
@@ -433,6 +577,7 @@ class ConformanceTests(SynchronousTestCase):
         verifyObject(IStreamClientEndpoint, judged)
         verifyObject(IStreamClientEndpoint, bounded)
         verifyObject(IAgentEndpointFactory, bounded)
+        verifyObject(IAgent, _PlainAgent(Agent.usingEndpointFactory(Servers(), bounded)))
 
     def test_no_address(self) -> None:
         """A resolver that answers nothing leads to no connection."""

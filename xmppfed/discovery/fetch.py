@@ -1,7 +1,7 @@
 """Documents over HTTPS from servers that strangers name: every address judged, every byte and second counted.
 
-twisted.web's Agent is used without treq, whose client always asks for gzip and unpacks it before a limit can be applied
-(64 KiB become 64 MiB), keeps cookies, and imports the global reactor.
+The requests go through treq. Alone it would ask for gzip and unpack it before a limit can be applied (64 KiB become
+64 MiB), keep cookies, and import the global reactor: `_PlainAgent` stands between treq and the network.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from functools import partial
 from typing import Any
 from urllib.parse import urljoin
 
+from hyperlink import EncodedURL
 from OpenSSL.SSL import Error as TLSError
+from treq import collect
+from treq.client import HTTPClient
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.defer import TimeoutError as DeferredTimeoutError
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint
 from twisted.internet.error import ConnectError, ConnectingCancelledError, ConnectionClosed
 from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint, ITCPTransport
-from twisted.internet.protocol import Protocol, connectionDone
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
-from twisted.python.failure import Failure
-from twisted.web.client import URI, Agent, ResponseDone, ResponseFailed
-from twisted.web.http import PotentialDataLoss
+from twisted.web.client import URI, Agent, ResponseFailed
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IAgentEndpointFactory, IResponse
+from twisted.web.iweb import IAgent, IAgentEndpointFactory, IBodyProducer, IResponse
 from zope.interface import implementer
 
 from xmppfed.discovery.guard import Network, judge
@@ -87,9 +87,10 @@ class DocumentClient:
         judged = _JudgedEndpoint(self._reactor, self._resolve, self._allowed, target)
         limit = self._timeouts.document_bytes
         connection = _BoundedEndpoint(self._wrap_tls(judged, target.host), limit + _HEADERS_BYTES)
-        agent = Agent.usingEndpointFactory(self._reactor, connection)
+        client = HTTPClient(_PlainAgent(Agent.usingEndpointFactory(self._reactor, connection)))
         try:
-            return await _answer(await agent.request(b"GET", url.encode("ascii"), Headers(_HEADERS)), limit)
+            response = await client.get(_WrittenURL(url), allow_redirects=False, unbuffered=True, reactor=self._reactor)
+            return await _answer(response, limit)
         except (*_CANCELED, *_FAILED) as error:
             raise _explained(error, target, connection.exceeded, limit) from None
         finally:
@@ -172,36 +173,60 @@ class _BoundedProtocol(ProtocolWrapper):
             self.transport.abortConnection()
 
 
-class _Body(Protocol):
-    """Collects a body; the connection bounds its length. readBody would fail when the end follows a cancellation."""
+@implementer(IAgent)
+class _PlainAgent:
+    """What treq reaches the network through, so that it has no cookie to keep and nothing to unpack."""
 
-    def __init__(self, done: Deferred[bytes]) -> None:
-        self._done = done
-        self._parts: list[bytes] = []
+    def __init__(self, agent: IAgent) -> None:
+        self._agent = agent
 
-    def dataReceived(self, data: bytes) -> None:
-        self._parts.append(data)
+    def request(
+        self, method: bytes, uri: bytes, headers: Headers | None = None, bodyProducer: IBodyProducer | None = None
+    ) -> Deferred[IResponse]:
+        """Send our headers, and none that treq made: it asks for gzip."""
+        return self._agent.request(method, uri, Headers(_HEADERS), bodyProducer).addCallback(_admitted)
 
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        # PotentialDataLoss: a body without a length ends with the connection (RFC 9112, 6.3).
-        if isinstance(reason.value, ResponseDone | PotentialDataLoss):
-            self._done.callback(b"".join(self._parts))
-        else:
-            self._done.errback(reason)
+
+class _WrittenURL(EncodedURL):
+    """A URL that `split_url` let pass, asked for as it is written.
+
+    treq has each URL encoded anew by hyperlink, which fails for IPv6 addresses and for names with an underscore.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self._text = text
+
+    def to_uri(self) -> _WrittenURL:
+        return self
+
+    def to_text(self, with_password: bool = False) -> str:
+        return self._text
+
+
+def _admitted(response: IResponse) -> IResponse:
+    """The response, before treq sees it: a redirect, whose body is not read, or a body that is not encoded."""
+    for name in (b"set-cookie", b"set-cookie2"):
+        response.headers.removeHeader(name)
+    if _location(response):
+        return response
+    if response.code != 200:
+        raise DiscoveryError(f"the status is {response.code}, wanted 200")
+    # Of several headers treq unpacks the last coding first, so none may hide behind another.
+    coding = ", ".join(_headers(response, b"content-encoding"))
+    if any(name.strip().lower() not in {"identity", ""} for name in coding.split(",")):
+        raise DiscoveryError(f"the content coding is {shown(coding)}, wanted none")
+    return response
 
 
 async def _answer(response: IResponse, limit: int) -> bytes | str:
-    location = _header(response, b"location")
-    if response.code in _REDIRECTS and location:
+    """Where it redirects to, or the body, whose length the connection bounds while it is read."""
+    location = _location(response)
+    if location:
         return location
-    if response.code != 200:
-        raise DiscoveryError(f"the status is {response.code}, wanted 200")
-    coding = _header(response, b"content-encoding") or "identity"
-    if coding.lower() != "identity":
-        raise DiscoveryError(f"the content coding is {shown(coding)}, wanted none")
-    done: Deferred[bytes] = Deferred()
-    response.deliverBody(_Body(done))
-    body = await done
+    parts: list[bytes] = []
+    await collect(response, parts.append)
+    body = b"".join(parts)
     if len(body) > limit:
         raise _too_long(limit)
     return body
@@ -214,8 +239,12 @@ def _redirected(url: str, location: str) -> str:
         raise DiscoveryError(f"it redirects to {shown(location)}, which is no URL: {error}") from None
 
 
-def _header(response: IResponse, name: bytes) -> str:
-    return bytes(response.headers.getRawHeaders(name, [b""])[0]).decode("latin-1")
+def _location(response: IResponse) -> str:
+    return _headers(response, b"location")[0] if response.code in _REDIRECTS else ""
+
+
+def _headers(response: IResponse, name: bytes) -> list[str]:
+    return [value.decode("latin-1") for value in response.headers.getRawHeaders(name, [b""])]
 
 
 def _too_long(limit: int) -> DiscoveryError:
