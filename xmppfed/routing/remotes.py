@@ -129,6 +129,10 @@ class Remotes:
         self._tidy(pair.to)
         self._bounce(returned, error)
 
+    def waiting(self) -> list[Stanza]:
+        """The stanzas that wait for a stream."""
+        return [entry.stanza for remote in self._remotes.values() for lane in remote.lanes.values() for entry in lane.waiting]
+
     def stop(self) -> None:
         """Return all that waits, because the server stops; established streams are left to their services."""
         error = StanzaError(StanzaCondition.REMOTE_SERVER_TIMEOUT, text="This server is stopping.")

@@ -69,7 +69,8 @@ class Router:
 
     def bounce(self, stanza: Stanza, error: StanzaError) -> None:
         """Answer `stanza` with `error`; an error, or the answer to a request, gets none (RFC 6120, 8.3.1)."""
-        if stanza.type != "error" and (stanza.kind != "iq" or stanza.type != "result"):
+        is_answer = stanza.type == "error" or (stanza.kind == "iq" and stanza.type == "result")
+        if not is_answer and "from" in stanza.attributes:
             self.route(stanza.error(error))
 
     def _send(self, stanza: Stanza) -> None:

@@ -1,0 +1,355 @@
+"""Stanzas for other domains: queues while a stream is being made, and what becomes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.routing.fakes import stanza
+from xmppfed.core.events import Pair
+from xmppfed.core.stanza import Stanza
+from xmppfed.errors import StanzaCondition, StanzaError
+from xmppfed.routing.remotes import Remotes
+from xmppfed.timeouts import Timeouts
+
+PAIR = Pair("example.org", "example.net")
+NOT_FOUND = StanzaError(StanzaCondition.REMOTE_SERVER_NOT_FOUND, text="no such name in DNS")
+
+
+def outgoing(number: int = 0, to: str = "example.net", sender: str = "example.org") -> Stanza:
+    """A message, told apart by its id."""
+    return stanza("message", "chat", f"romeo@{to}", sender=f"juliet@{sender}/balcony").with_attributes(id=str(number))
+
+
+def ids(stanzas: list[Stanza]) -> list[str | None]:
+    """Which messages these are."""
+    return [each.id for each in stanzas]
+
+
+class Way:
+    """Remotes whose every effect is recorded."""
+
+    def __init__(self, connect: Callable[[Pair], None] | None = None, timeouts: Timeouts | None = None) -> None:
+        self.clock = Clock()
+        self.connecting: list[Pair] = []
+        self.delivered: list[Stanza] = []
+        self.bounced: list[tuple[Stanza, StanzaError]] = []
+        self.remotes = Remotes(self.clock, connect or self.connecting.append, timeouts or Timeouts())
+        self.remotes.bounce = lambda stanza, error: self.bounced.append((stanza, error))
+
+    def established(self, pair: Pair = PAIR) -> None:
+        self.remotes.established(pair, self.delivered.append)
+
+    def is_idle(self) -> bool:
+        """Whether nothing is kept: no domain, no timer."""
+        return not self.remotes._remotes and not self.remotes.waiting() and not self.clock.getDelayedCalls()
+
+
+class QueueTests(SynchronousTestCase):
+    """Before there is a stream."""
+
+    def test_connects_once(self) -> None:
+        """The first stanza of a pair asks for a stream, those behind it wait for the same one."""
+        way = Way()
+        way.remotes.send(outgoing(1))
+        way.remotes.send(outgoing(2))
+        self.assertEqual((way.connecting, way.delivered), ([PAIR], []))
+        self.assertEqual(ids(way.remotes.waiting()), ["1", "2"])
+
+    def test_each_pair_has_its_own_stream(self) -> None:
+        """Another of our domains asks for a stream of its own (XEP-0220 authorizes pairs)."""
+        way = Way()
+        way.remotes.send(outgoing(1))
+        way.remotes.send(outgoing(2, sender="example.com"))
+        self.assertEqual(way.connecting, [PAIR, Pair("example.com", "example.net")])
+        way.established()
+        self.assertEqual(ids(way.delivered), ["1"])
+
+    def test_flushed_in_order(self) -> None:
+        """What waited goes first, in its order, then what comes, without a timer left (RFC 6120, 10.1)."""
+        way = Way()
+        for number in (1, 2):
+            way.remotes.send(outgoing(number))
+        way.established()
+        way.remotes.send(outgoing(3))
+        self.assertEqual(ids(way.delivered), ["1", "2", "3"])
+        self.assertEqual(way.clock.getDelayedCalls(), [])
+
+    def test_what_comes_during_the_flush_goes_last(self) -> None:
+        """A stanza sent while the queue is flushed does not overtake what waited before it."""
+        way = Way()
+        for number in (1, 2):
+            way.remotes.send(outgoing(number))
+
+        def deliver(stanza: Stanza) -> None:
+            if stanza.id in ("1", "2"):
+                way.remotes.send(outgoing(int(stanza.id) + 10))
+            way.delivered.append(stanza)
+
+        way.remotes.established(PAIR, deliver)
+        self.assertEqual(ids(way.delivered), ["1", "2", "11", "12"])
+
+    def test_connect_may_succeed_at_once(self) -> None:
+        """A stream that is there before `connect` returns loses nothing."""
+        way = Way(lambda pair: way.established(pair))
+        way.remotes.send(outgoing(1))
+        self.assertEqual(ids(way.delivered), ["1"])
+
+    def test_connect_may_fail_at_once(self) -> None:
+        """A failure before `connect` returns bounces the stanza, and nothing is kept."""
+        way = Way(lambda pair: way.remotes.failed(pair, NOT_FOUND))
+        way.remotes.send(outgoing(1))
+        self.assertEqual([error for _, error in way.bounced], [NOT_FOUND])
+        self.assertTrue(way.is_idle())
+
+    def test_a_stanza_without_addresses_is_our_own_fault(self) -> None:
+        """Nobody routes a stanza elsewhere without saying from whom."""
+        for attribute in ("sender", "to"):
+            self.assertRaises(ValueError, Way().remotes.send, outgoing().with_attributes(**{attribute: None}))
+
+
+class BoundTests(SynchronousTestCase):
+    """What waits is bounded in time and in bytes (DESIGN, 5)."""
+
+    def test_no_stanza_waits_longer_than_its_time(self) -> None:
+        """Each stanza returns with remote-server-timeout when its own 60 seconds are over, not sooner."""
+        way = Way()
+        way.remotes.send(outgoing(1))
+        way.clock.advance(30)
+        way.remotes.send(outgoing(2))
+        way.clock.advance(29.5)
+        self.assertEqual(way.bounced, [])
+        way.clock.advance(0.5)
+        self.assertEqual(ids([returned for returned, _ in way.bounced]), ["1"])
+        way.clock.advance(30)
+        self.assertEqual(ids([returned for returned, _ in way.bounced]), ["1", "2"])
+        error = way.bounced[0][1]
+        self.assertEqual(error.condition, StanzaCondition.REMOTE_SERVER_TIMEOUT)
+        self.assertEqual(error.text, "No stream to example.net within 60 seconds.")
+        self.assertEqual(way.clock.getDelayedCalls(), [])
+
+    def test_the_connecting_goes_on_after_a_timeout(self) -> None:
+        """A stanza sent after others timed out waits for the same attempt, and goes when it succeeds."""
+        way = Way()
+        way.remotes.send(outgoing(1))
+        way.clock.advance(60)
+        way.remotes.send(outgoing(2))
+        way.established()
+        self.assertEqual((way.connecting, ids(way.delivered)), ([PAIR], ["2"]))
+
+    def test_too_much_for_one_domain(self) -> None:
+        """What exceeds the bound of a remote domain returns with resource-constraint; what waits goes on waiting."""
+        way = Way(timeouts=Timeouts(queue_bytes=5000))
+        for number in range(6):
+            way.remotes.send(outgoing(number))
+        refused = [(returned.id, error.condition) for returned, error in way.bounced]
+        self.assertEqual(refused, [(number, StanzaCondition.RESOURCE_CONSTRAINT) for number in ("4", "5")])
+        self.assertIn("example.net", way.bounced[0][1].text)
+        way.established()
+        self.assertEqual(ids(way.delivered), ["0", "1", "2", "3"])
+
+    def test_the_bound_is_shared_by_the_pairs_of_a_domain(self) -> None:
+        """Our domains share the bound of a remote one, and other remote domains have theirs."""
+        way = Way(timeouts=Timeouts(queue_bytes=2000))
+        way.remotes.send(outgoing(1))
+        way.remotes.send(outgoing(2, sender="example.com"))
+        way.remotes.send(outgoing(3, to="example.edu"))
+        self.assertEqual(ids([returned for returned, _ in way.bounced]), ["2"])
+
+    def test_bytes_are_given_back(self) -> None:
+        """After flushing, failing or timing out there is room again."""
+        for leave in (
+            lambda way: way.established(),
+            lambda way: way.remotes.failed(PAIR, NOT_FOUND),
+            lambda way: way.clock.advance(60),
+        ):
+            way = Way(timeouts=Timeouts(queue_bytes=2000))
+            way.remotes.send(outgoing(1))
+            leave(way)
+            before = len(way.bounced)
+            way.remotes.send(outgoing(2))
+            self.assertEqual(len(way.bounced), before)
+
+    def test_one_stanza_beyond_the_bound_leaves_nothing(self) -> None:
+        """A stanza that alone is too much returns, nobody connects, and nothing is kept."""
+        way = Way(timeouts=Timeouts(queue_bytes=100))
+        way.remotes.send(outgoing(1))
+        self.assertEqual((len(way.bounced), way.connecting), (1, []))
+        self.assertTrue(way.is_idle())
+
+
+class FailureTests(SynchronousTestCase):
+    """A stream that could not be made, or is gone."""
+
+    def test_failed_returns_what_waits_with_the_reason(self) -> None:
+        """Every waiting stanza returns in order with the error; the next one connects anew."""
+        way = Way()
+        for number in (1, 2):
+            way.remotes.send(outgoing(number))
+        way.remotes.failed(PAIR, NOT_FOUND)
+        self.assertEqual([(returned.id, error) for returned, error in way.bounced], [("1", NOT_FOUND), ("2", NOT_FOUND)])
+        self.assertTrue(way.is_idle())
+        way.remotes.send(outgoing(3))
+        self.assertEqual(way.connecting, [PAIR, PAIR])
+
+    def test_failed_leaves_other_pairs_alone(self) -> None:
+        """Another pair of the same remote domain goes on waiting, with its timer."""
+        way = Way()
+        way.remotes.send(outgoing(1))
+        way.remotes.send(outgoing(2, sender="example.com"))
+        way.remotes.failed(PAIR, NOT_FOUND)
+        self.assertEqual(ids([returned for returned, _ in way.bounced]), ["1"])
+        way.clock.advance(60)
+        self.assertEqual(ids([returned for returned, _ in way.bounced]), ["1", "2"])
+
+    def test_a_failure_does_not_take_a_stream_that_stands(self) -> None:
+        """An attempt that fails after the peer came by itself (XEP-0288) changes nothing."""
+        way = Way()
+        way.established()
+        way.remotes.failed(PAIR, NOT_FOUND)
+        way.remotes.send(outgoing(1))
+        self.assertEqual(ids(way.delivered), ["1"])
+
+    def test_lost_leads_to_another_stream(self) -> None:
+        """After a loss nothing is kept, and the next stanza connects."""
+        way = Way()
+        way.established()
+        way.remotes.lost(PAIR)
+        self.assertTrue(way.is_idle())
+        way.remotes.send(outgoing(1))
+        self.assertEqual((way.connecting, way.delivered), ([PAIR], []))
+
+    def test_lost_while_connecting_is_nothing_to_do(self) -> None:
+        """Only a stream that stands can be lost: the queue stays, nobody connects twice."""
+        way = Way()
+        way.remotes.lost(PAIR)
+        way.remotes.send(outgoing(1))
+        way.remotes.lost(PAIR)
+        way.established()
+        self.assertEqual((way.connecting, ids(way.delivered)), ([PAIR], ["1"]))
+
+    def test_unknown_pairs_cannot_fail(self) -> None:
+        """A failure that nobody waits for is nothing to do."""
+        way = Way()
+        way.remotes.failed(PAIR, NOT_FOUND)
+        self.assertTrue(way.is_idle())
+
+    def test_lost_during_the_flush(self) -> None:
+        """What was not handed over when the stream broke waits for the next one; what was handed over is not repeated."""
+        way = Way()
+        for number in (1, 2, 3):
+            way.remotes.send(outgoing(number))
+
+        def deliver(stanza: Stanza) -> None:
+            way.delivered.append(stanza)
+            way.remotes.lost(PAIR)
+
+        way.remotes.established(PAIR, deliver)
+        self.assertEqual((ids(way.delivered), way.connecting), (["1"], [PAIR, PAIR]))
+        way.established()
+        self.assertEqual(ids(way.delivered), ["1", "2", "3"])
+
+    def test_lost_with_the_last_of_the_flush(self) -> None:
+        """When nothing waits any more, a loss during the flush leaves nothing behind."""
+        way = Way()
+        way.remotes.send(outgoing(1))
+        way.remotes.established(PAIR, lambda stanza: way.remotes.lost(PAIR))
+        self.assertTrue(way.is_idle())
+
+    def test_a_newer_stream_replaces_the_older(self) -> None:
+        """From then on the newer one gets everything."""
+        way, older = Way(), list[Stanza]()
+        way.remotes.established(PAIR, older.append)
+        way.established()
+        way.remotes.send(outgoing(1))
+        self.assertEqual((older, ids(way.delivered)), ([], ["1"]))
+
+    def test_stop_returns_what_waits(self) -> None:
+        """At the end of the server nobody's stanza is lost in silence, and no timer is left."""
+        way = Way()
+        way.remotes.send(outgoing(1))
+        way.remotes.send(outgoing(2, to="example.edu"))
+        way.remotes.stop()
+        self.assertEqual({error.text for _, error in way.bounced}, {"This server is stopping."})
+        self.assertEqual(ids([returned for returned, _ in way.bounced]), ["1", "2"])
+        self.assertTrue(way.is_idle())
+
+
+class ManyDomainsTests(SynchronousTestCase):
+    """Five hundred domains, a third of them dead."""
+
+    def test_memory_is_bounded(self) -> None:
+        """The living get all in order, the dead give all back, and afterwards only the living are kept."""
+        way = Way()
+        domains = [f"d{number}.example" for number in range(500)]
+        dead = set(domains[::3])
+        for number in range(3):
+            for domain in domains:
+                way.remotes.send(outgoing(number, domain))
+        self.assertEqual(len(way.clock.getDelayedCalls()), 500)
+        for pair in way.connecting:
+            if pair.to not in dead:
+                way.established(pair)
+        way.clock.advance(60)
+        for domain in dead:
+            way.remotes.failed(Pair("example.org", domain), NOT_FOUND)
+        got: dict[str, list[str | None]] = {}
+        for each in (*way.delivered, *(returned for returned, _ in way.bounced)):
+            got.setdefault(each.attributes["to"].partition("@")[2], []).append(each.id)
+        self.assertEqual(got, {domain: ["0", "1", "2"] for domain in domains})
+        self.assertEqual(len(way.bounced), 3 * len(dead))
+        self.assertEqual(set(way.remotes._remotes), set(domains) - dead)
+        for pair in way.connecting:
+            way.remotes.lost(pair)
+        self.assertTrue(way.is_idle())
+
+
+class AnyOrderTests(SynchronousTestCase):
+    """Whatever happens in whatever order."""
+
+    @given(
+        st.lists(
+            st.tuples(
+                st.sampled_from(("send", "send", "established", "lost", "failed", "wait")),
+                st.sampled_from("ab"),
+                st.sampled_from("xy"),
+            ),
+            max_size=40,
+        )
+    )
+    def test_every_stanza_ends_once_and_in_order(self, happenings: list[tuple[str, str, str]]) -> None:
+        """Each stanza is delivered or bounced exactly once, each pair's deliveries are in order, nothing is left behind."""
+        way = Way(timeouts=Timeouts(queue=10.0, queue_bytes=4000))
+        pairs = [Pair(sender, to) for sender in "ab" for to in "xy"]
+        sent = 0
+        for what, sender, to in happenings:
+            pair = Pair(sender, to)
+            if what == "send":
+                sent += 1
+                way.remotes.send(outgoing(sent, to, sender))
+            elif what == "established":
+                way.established(pair)
+            elif what == "lost":
+                way.remotes.lost(pair)
+            elif what == "failed":
+                way.remotes.failed(pair, NOT_FOUND)
+            else:
+                way.clock.advance(6)
+        way.remotes.stop()
+        for pair in pairs:
+            way.remotes.lost(pair)
+        delivered = [int(str(each.id)) for each in way.delivered]
+        bounced = [int(str(returned.id)) for returned, _ in way.bounced]
+        self.assertEqual(sorted(delivered + bounced), list(range(1, sent + 1)))
+        for pair in pairs:
+            own = [
+                int(str(each.id))
+                for each in way.delivered
+                if each.sender and each.to and Pair(each.sender.domain, each.to.domain) == pair
+            ]
+            self.assertEqual(own, sorted(own))
+        self.assertTrue(way.is_idle())

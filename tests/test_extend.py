@@ -1,0 +1,257 @@
+"""The door for modules."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint
+from typing import Any
+
+from twisted.application.service import IService, MultiService
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from tests.modules.hosting import JULIET, Hosting
+from tests.routing.fakes import available, condition, stanza
+from xmppfed import extend
+from xmppfed.core.namespaces import NS_CLIENT
+from xmppfed.errors import ConfigError
+from xmppfed.extend import (
+    JID,
+    Element,
+    Host,
+    Module,
+    Options,
+    Stanza,
+    StanzaCondition,
+    StanzaError,
+    iq,
+    message,
+    owner_only,
+    presence,
+)
+
+NS = "urn:example:lamp"
+LAMP = f"{{{NS}}}lamp"
+
+
+class LampOptions(Options, frozen=True):
+    """Options of the module below."""
+
+    brightness: int = 7
+
+
+class Lamp(Module):
+    """A module as somebody else would write it."""
+
+    options = LampOptions
+    features = (NS,)
+
+    def __init__(self, host: Host, options: LampOptions) -> None:
+        super().__init__(host, options)
+        self.brightness = options.brightness
+        self.seen: list[str | None] = []
+        self.delay: Deferred[None] = Deferred()
+
+    @iq("get", LAMP, target="server")
+    @iq("get", LAMP, target="account")
+    def look(self, stanza: Stanza) -> Element:
+        return Element("lamp", NS, {"brightness": str(self.brightness)})
+
+    @iq("set", LAMP, target="server")
+    async def light(self, stanza: Stanza) -> None:
+        await self.delay
+
+    @iq("set", LAMP, target="account")
+    def refuse(self, stanza: Stanza) -> Stanza:
+        raise StanzaError(StanzaCondition.NOT_ALLOWED)
+
+    @message("server")
+    def echo(self, stanza: Stanza) -> Stanza:
+        return stanza.with_attributes(to=stanza.attributes["from"], sender=stanza.attributes["to"])
+
+    @message("routed")
+    def look_on(self, stanza: Stanza) -> None:
+        self.seen.append(stanza.id)
+
+    @message("undeliverable")
+    def keep(self, stanza: Stanza) -> None:
+        self.host.route(stanza.with_attributes(to=JULIET))
+
+    @presence("own")
+    def greet(self, stanza: Stanza) -> None:
+        self.seen.append(stanza.attributes["from"])
+
+    @presence("subscription")
+    def answer_probe(self, stanza: Stanza) -> Stanza:
+        return stanza.with_attributes(to=JULIET, sender="nurse@example.org", type="unavailable")
+
+
+class MarkedMethodsTests(SynchronousTestCase):
+    """Marked methods see what they are marked for."""
+
+    def test_iq(self) -> None:
+        """A method may have several marks; it answers with an Element."""
+        server = Hosting(Lamp)
+        for to in ("example.org", "juliet@example.org"):
+            answer = server.ask("get", to, LAMP).element.child(LAMP)
+            assert answer is not None
+            self.assertEqual(answer.attributes, {"brightness": "7"})
+
+    def test_refusing(self) -> None:
+        """StanzaError is the answer."""
+        self.assertEqual(condition(Hosting(Lamp).ask("set", None, LAMP)), "not-allowed")
+
+    def test_async(self) -> None:
+        """An async method answers when it is done."""
+        server = Hosting(Lamp)
+        [lamp] = server.modules
+        assert isinstance(lamp, Lamp)
+        server.route(stanza("iq", "set", "example.org", LAMP, sender=JULIET))
+        self.assertEqual(server.juliet.take(), [])
+        lamp.delay.callback(None)
+        self.assertEqual([answer.type for answer in server.juliet.take()], ["result"])
+
+    def test_messages(self) -> None:
+        """Messages to the server and undeliverable ones are taken; all are seen, also those that the module emits."""
+        server = Hosting(Lamp)
+        [lamp] = server.modules
+        assert isinstance(lamp, Lamp)
+        server.route(stanza("message", "chat", "example.org", sender=JULIET))
+        self.assertEqual([each.attributes["from"] for each in server.juliet.take()], ["example.org"])
+        server.route(stanza("message", "chat", "nurse@example.org", sender=JULIET))
+        self.assertEqual([each.attributes["to"] for each in server.juliet.take()], [JULIET])
+        self.assertEqual(lamp.seen, ["1"] * 4)
+
+    def test_presence(self) -> None:
+        """Own presence is seen; probes and subscription requests are taken."""
+        server = Hosting(Lamp)
+        [lamp] = server.modules
+        assert isinstance(lamp, Lamp)
+        server.route(available(JULIET))
+        self.assertEqual((lamp.seen, len(server.juliet.take())), ([JULIET], 1))
+        server.route(stanza("presence", "probe", "nurse@example.org", sender=JULIET))
+        self.assertEqual([each.type for each in server.juliet.take()], ["unavailable"])
+
+    def test_an_overridden_method_is_marked_anew(self) -> None:
+        """A subclass that replaces a method without a mark withdraws it; what it inherits stays marked."""
+
+        class Dark(Lamp):
+            def echo(self, stanza: Stanza) -> Stanza:
+                return stanza
+
+        server = Hosting(Dark)
+        self.assertNotIn(("message", "server"), server.handlers.takers)
+        self.assertIn(("message", "undeliverable"), server.handlers.takers)
+
+
+class WrongUseTests(SynchronousTestCase):
+    """Mistakes show when a module is imported or registered, not when a stanza comes."""
+
+    def refused(self, mark: Any, *arguments: str, **options: str) -> str:
+        return str(self.assertRaises(ValueError, mark, *arguments, **options))
+
+    def test_unknown_words(self) -> None:
+        """Types, targets and points are named with what was wanted."""
+        self.assertEqual(
+            self.refused(iq, "result", LAMP, target="server"), "@iq: the type 'result' is unknown. Wanted: get, set."
+        )
+        self.assertEqual(
+            self.refused(iq, "get", LAMP, target="servr"), "@iq: the target 'servr' is unknown. Wanted: server, account."
+        )
+        self.assertIn("Wanted: routed, server, undeliverable.", self.refused(message, "own"))
+        self.assertIn("Wanted: own, subscription.", self.refused(presence, "routed"))
+
+    def test_tags(self) -> None:
+        """A tag without namespace or name would never match."""
+        for tag in ("lamp", "{}lamp", "{urn:x}", "{urn:x}a b", "urn:x}lamp", ""):
+            self.assertIn("Wanted: '{namespace}name'.", self.refused(iq, "get", tag, target="server"))
+
+    def test_two_modules_for_one_answer(self) -> None:
+        """Both are named, by their names in the configuration where they have them."""
+        server = Hosting(Lamp)
+        other = Lamp(server.modules[0].host, LampOptions())
+        other.setName("lantern")
+        error = self.assertRaises(ConfigError, extend.register, other, server.handlers)
+        self.assertIn("Lamp and lantern both want to answer", str(error))
+
+
+class ServiceTests(SynchronousTestCase):
+    """A module is a Twisted service."""
+
+    def test_a_module_is_a_service(self) -> None:
+        """It starts and stops with its parent."""
+        module = Module(Host((), lambda stanza: None, lambda target: ()), Options())
+        verifyObject(IService, module)
+        parent = MultiService()
+        module.setServiceParent(parent)
+        parent.startService()
+        self.assertTrue(module.running)
+        parent.stopService()
+        self.assertFalse(module.running)
+
+
+class OwnerOnlyTests(SynchronousTestCase):
+    """Requests to an account that concern its owner alone."""
+
+    def test_the_owner_may(self) -> None:
+        """Any resource of the account may ask it, with its address in any spelling or none."""
+        for to in ("juliet@example.org", "JULIET@example.org", None):
+            self.assertIsNone(owner_only(stanza("iq", "get", to, LAMP, sender=JULIET)))
+
+    def test_others_may_not(self) -> None:
+        """Others, namesakes elsewhere and a stanza without `from` are refused as if there was no account."""
+        for sender in ("nurse@example.org/hall", "juliet@example.net/balcony", "example.org", None):
+            asked = stanza("iq", "get", "juliet@example.org", LAMP).with_attributes(sender=sender)
+            error = self.assertRaises(StanzaError, owner_only, asked)
+            self.assertEqual(error.condition, StanzaCondition.SERVICE_UNAVAILABLE)
+
+
+class LoadTests(SynchronousTestCase):
+    """Modules are found by their entry points."""
+
+    def install(self, **values: str) -> None:
+        """Pretend that packages register these modules and no others."""
+        found = [EntryPoint(name, value, "xmppfed.modules") for name, value in values.items()]
+        self.patch(extend, "entry_points", lambda group: found if group == "xmppfed.modules" else [])
+
+    def refused(self, name: str) -> str:
+        return str(self.assertRaises(ConfigError, extend.load, name))
+
+    def test_our_own_modules_come_through_the_same_door(self) -> None:
+        """What the project brings is registered as anybody's module is."""
+        for name in ("disco", "ping", "version"):
+            self.assertEqual(extend.load(name).__module__, f"xmppfed.modules.{name}")
+
+    def test_unknown(self) -> None:
+        """An unknown name is answered with the known ones."""
+        self.install(lamp="tests.test_extend:Lamp", bell="nowhere:Bell")
+        self.assertIn("modules.lmap: no installed package has this module. Known: bell, lamp.", self.refused("lmap"))
+        self.install()
+        self.assertIn("Known: none at all.", self.refused("lamp"))
+
+    def test_broken(self) -> None:
+        """A module that cannot be imported, or is no Module, is named with the reason."""
+        self.install(a="xmppfed.nowhere:A", b="tests.test_extend:Nothing", c="tests.test_extend:LAMP", d="tests.test_extend:JID")
+        self.assertIn("No module named 'xmppfed.nowhere'", self.refused("a"))
+        self.assertIn("has no attribute 'Nothing'", self.refused("b"))
+        for name in "cd":
+            self.assertIn("is no xmppfed.extend.Module", self.refused(name))
+
+    def test_options_are_looked_at_one_by_one(self) -> None:
+        """All names are known without an import; a broken module harms only who names it."""
+        self.install(lamp="tests.test_extend:Lamp", bell="xmppfed.nowhere:Bell")
+        options = extend.installed_options()
+        self.assertEqual((list(options), len(options), "lamp" in options, "x" in options), (["bell", "lamp"], 2, True, False))
+        self.assertEqual(options["lamp"].__name__, "LampOptions")
+        self.assertRaises(ConfigError, options.__getitem__, "bell")
+        self.assertRaises(KeyError, options.__getitem__, "x")
+
+
+class VocabularyTests(SynchronousTestCase):
+    """A module needs one import."""
+
+    def test_what_modules_need_is_here(self) -> None:
+        """The words of the door name the core's own things."""
+        self.assertEqual(JID.parse("a@b").domain, "b")
+        self.assertEqual(Stanza.from_element(Element("message", NS_CLIENT)).kind, "message")
+        self.assertEqual([name for name in extend.__all__ if not hasattr(extend, name)], [])
