@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import pyexpat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -25,9 +25,9 @@ from xmppfed.core.jid import JID
 from xmppfed.discovery.discovery import Discovery
 from xmppfed.discovery.fetch import DocumentClient, Resolve
 from xmppfed.discovery.resolver import Resolver
-from xmppfed.discovery.sources import HostMetaDocuments, StaticRoute, StaticRoutes
+from xmppfed.discovery.sources import HostMetaDocuments, Source, StaticRoute, StaticRoutes
 from xmppfed.errors import ConfigError, StanzaCondition, StanzaError, StreamCondition, StreamError
-from xmppfed.net.dial import WebSocketDialer
+from xmppfed.net.dial import Dialer, WebSocketDialer
 from xmppfed.net.tls import ServerContexts, TrustRoots, strict_connection_creator, tls_endpoint
 from xmppfed.options import C2SWebSocketOptions, HTTPOptions, S2SWebSocketOptions
 from xmppfed.routing.handlers import Handlers
@@ -60,6 +60,12 @@ class World:
     run_in_thread: RunInThread
     timeouts: Timeouts = field(default_factory=Timeouts)
     control: bool = True
+    modules: Mapping[str, type[extend.Module]] = field(default_factory=dict)
+    """Modules by name besides those that are installed."""
+    sources: Sequence[Source] = ()
+    """Asked for candidates before all others."""
+    dialers: Mapping[str, Dialer] = field(default_factory=dict)
+    """By kind of candidate; they come before our own."""
 
 
 class Server(MultiService):
@@ -67,11 +73,21 @@ class Server(MultiService):
 
     log = Logger()
 
-    def __init__(self, config: Config, contexts: ServerContexts | None, router: Router, accounts: Accounts) -> None:
+    def __init__(
+        self,
+        config: Config,
+        contexts: ServerContexts | None,
+        router: Router,
+        accounts: Accounts,
+        sessions: Sessions,
+        remotes: Remotes,
+    ) -> None:
         super().__init__()
         self.config = config
         self.router = router
         self.accounts = accounts
+        self.sessions = sessions
+        self.remotes = remotes
         self._contexts = contexts
 
     def startService(self) -> None:
@@ -155,7 +171,7 @@ def assemble(config: Config, world: World) -> Server:
     remotes = Remotes(world.reactor, ways.connect, world.timeouts)
     ways.remotes = remotes
     router = Router(config.domains, sessions, remotes, handlers)
-    server = Server(config, contexts, router, world.accounts)
+    server = Server(config, contexts, router, world.accounts, sessions, remotes)
     services = config.services
     if services.http is not None:
         http = _http(config, services.http, world, contexts)
@@ -170,7 +186,7 @@ def assemble(config: Config, world: World) -> Server:
             s2s = S2SWebSocket(federation, router)
             s2s.setServiceParent(server)
             http.take(s2s)
-    _add_modules(config, handlers, router, server)
+    _add_modules(config, world.modules, handlers, router, server)
     if world.control:
         users = user_commands(world.accounts, config.domains, world.run_in_thread)
         commands = {**users, **_server_commands(server, sessions, users["user/delete"])}
@@ -238,13 +254,14 @@ def _federation(
 
     fetch = DocumentClient(world.reactor, world.resolve, allowed, wrap_tls, world.timeouts)
     routes = {domain: StaticRoute(route.url, route.addresses) for domain, route in options.static_routes.items()}
-    discovery = Discovery(world.reactor, [StaticRoutes(routes), HostMetaDocuments(fetch.get)], world.resolve, allowed)
+    sources = [*world.sources, StaticRoutes(routes), HostMetaDocuments(fetch.get)]
+    discovery = Discovery(world.reactor, sources, world.resolve, allowed)
     return Federation(
         world.reactor,
         config.domains,
         remotes,
         discovery,
-        {"s2s-websocket": WebSocketDialer(world.reactor, world.timeouts, FIRST_LIMIT)},
+        {"s2s-websocket": WebSocketDialer(world.reactor, world.timeouts, FIRST_LIMIT), **world.dialers},
         contexts,
         trust,
         Trust(options.trust),
@@ -254,10 +271,12 @@ def _federation(
     )
 
 
-def _add_modules(config: Config, handlers: Handlers, router: Router, server: Server) -> None:
+def _add_modules(
+    config: Config, known: Mapping[str, type[extend.Module]], handlers: Handlers, router: Router, server: Server
+) -> None:
     host = extend.Host(config.domains, router.route, handlers.features)
     for name, options in config.modules.items():
-        module = extend.load(name)(host, options)
+        module = (known.get(name) or extend.load(name))(host, options)
         extend.register(module, handlers)
         module.setServiceParent(server)
 

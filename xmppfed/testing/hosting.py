@@ -1,0 +1,136 @@
+"""One server of a test: its files, its configuration, and where it listens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from xmppfed import config, extend, server
+from xmppfed.core.identity import ascii_domain
+from xmppfed.discovery.sources import Answer
+from xmppfed.net.certificates import moment
+from xmppfed.net.issuing import Authority
+from xmppfed.net.tls import ServerContexts, TrustRoots
+from xmppfed.storage.memory import MemoryAccounts
+from xmppfed.testing.certificates import CertificateKind, certificate
+from xmppfed.testing.configuring import Settings, merged, toml
+from xmppfed.testing.listening import Listening
+from xmppfed.testing.network import Network
+from xmppfed.testing.ways import Direct, Uncertified, WebSocket
+from xmppfed.timeouts import Timeouts
+
+__all__ = ["Directory", "Ground", "Hosted"]
+
+_MODULES = ("disco", "ping", "version")
+
+
+@dataclass(frozen=True)
+class Directory:
+    """The source of discovery that knows the servers of the test: `addresses` by domain."""
+
+    way: WebSocket | Direct
+    addresses: Mapping[str, str]
+
+    async def candidates(self, domain: str) -> Answer:
+        """Where a domain of this test is reached; of others nothing is known."""
+        address = self.addresses.get(domain)
+        if address is None:
+            return Answer((), ("the test: none of its domains",))
+        return Answer((self.way.candidate(domain, address),), ("the test: one of its domains",), authoritative=True)
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What the servers of a test stand on; `directory` is None where they find each other as in production."""
+
+    network: Network
+    folder: Path
+    way: WebSocket | Direct
+    directory: Directory | None
+    modules: Mapping[str, type[extend.Module]]
+    timeouts: Timeouts
+
+    def authority(self) -> Authority:
+        """A new authority that all servers of this ground trust."""
+        authority = Authority(moment(self.network.reactor))
+        (self.folder / "authority.pem").write_bytes(authority.pem)
+        return authority
+
+
+class Hosted:
+    """A server at an address of its own, not started yet."""
+
+    def __init__(
+        self, ground: Ground, authority: Authority, domain: str, address: str, kind: CertificateKind, settings: list[Settings]
+    ) -> None:
+        """`settings` are laid over the configuration one after another. Raises ConfigError."""
+        self._ground = ground
+        self.domain = domain
+        self.address = address
+        self._pem = ground.folder / f"{address}.pem"
+        self._pem.write_bytes(certificate(domain, kind, authority, moment(ground.network.reactor)))
+        self.server = server.assemble(self._config(settings), self._world(kind))
+        self._listening = self._listen() if isinstance(ground.way, Direct) else None
+        ground.network.resolver.hosts[ascii_domain(domain) or domain] = (address,)
+
+    def start(self) -> None:
+        """Listen."""
+        self.server.startService()
+        if self._listening is not None:
+            self._listening.startService()
+
+    async def stop(self) -> None:
+        """Listen no more, and stop the services in their order."""
+        if self._listening is not None:
+            await self._listening.stopService()
+        await self.server.stopService()
+
+    def _config(self, settings: list[Settings]) -> config.Config:
+        values = self._defaults()
+        for each in settings:
+            values = merged(values, each)
+        file = self._pem.with_suffix(".toml")
+        file.write_text(toml(values), encoding="utf-8")
+        known = {**server.module_options(), **{name: module.options for name, module in self._ground.modules.items()}}
+        return config.load(file, known)
+
+    def _defaults(self) -> dict[str, object]:
+        modules = (*_MODULES, *self._ground.modules)
+        return {
+            "data_dir": ".",
+            "trust_anchors": ["authority.pem"],
+            "allow_private_addresses": ["127.0.0.0/8"],
+            "domains": {self.domain: {"certificate": self._pem.name}},
+            "services": {
+                "http": {"endpoint": f"tcp:443:interface={self.address}", "public_addresses": [self.address]},
+                "c2s_ws": {},
+                "s2s_ws": {},
+            },
+            "modules": {name: {} for name in modules},
+        }
+
+    def _world(self, kind: CertificateKind) -> server.World:
+        ground, reactor = self._ground, self._ground.network.reactor
+        dialer = ground.way.dialer(reactor, ground.timeouts)
+        return server.World(
+            reactor=reactor,
+            resolve=ground.network.resolver.addresses,
+            accounts=MemoryAccounts(),
+            run_in_thread=ground.network.run_in_thread,
+            timeouts=ground.timeouts,
+            control=False,
+            modules=ground.modules,
+            sources=() if ground.directory is None else (ground.directory,),
+            dialers={ground.way.kind: Uncertified(dialer) if kind == "none" else dialer},
+        )
+
+    def _listen(self) -> Listening:
+        ground = self._ground
+        assert isinstance(ground.way, Direct)
+        contexts = ServerContexts({self.domain: self._pem}, TrustRoots.load(self.server.config.trust_anchors))
+        listening = Listening(ground.way, ground.network.reactor, self.address, contexts, ground.timeouts)
+        for name in ("c2s_ws", "s2s_ws"):
+            if name in self.server.namedServices:
+                listening.take(self.server.getServiceNamed(name))
+        return listening
