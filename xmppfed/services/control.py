@@ -56,6 +56,7 @@ class Control(Service):
         """Begin to listen. Raises ConfigError: no such directory, or another server has it."""
         _clear(self._path)
         site: Any = Site(_Commands(self._commands), reactor=self._reactor)
+        site.noisy, site.log = False, lambda request: None  # what a command did is logged by who does it
         # Twisted sets the mode after binding; nobody may come in between.
         umask = os.umask(0o177)
         try:
