@@ -10,29 +10,32 @@ from xmppfed.core.namespaces import NS_DIALBACK, NS_STREAM, NS_XML
 
 __all__ = ["Element", "escape_attribute", "escape_text", "write_attributes"]
 
-_SPECIAL = re.compile("[&<>'\"\t\n\r]")
-_ATTRIBUTE_ESCAPES = str.maketrans(
-    {"&": "&amp;", "<": "&lt;", ">": "&gt;", "'": "&apos;", '"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
-)
-_TEXT_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"})
+# What XML has no way to write (XML 1.0, 2.2) becomes U+FFFD: a text of ours must never end somebody's stream.
+_FORBIDDEN = [*range(0x09), 0x0B, 0x0C, *range(0x0E, 0x20), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF]
+_SPECIAL = re.compile("[&<>'\"\\x00-\\x1f\ud800-\udfff\ufffe\uffff]").search
+_TEXT_ESCAPES = {**dict.fromkeys(_FORBIDDEN, "\ufffd"), **str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"})}
+_ATTRIBUTE_ESCAPES = {**_TEXT_ESCAPES, **str.maketrans({"'": "&apos;", '"': "&quot;", "\t": "&#9;", "\n": "&#10;"})}
 
-# Elements of these namespaces are written with the prefix that RFC 6120 (4.8.5) and XEP-0220 (2.1) ask for.
-_PREFIXES = {NS_STREAM: "stream", NS_DIALBACK: "db"}
+# Elements of these namespaces are written with the prefix that RFC 6120 (4.8.5) and XEP-0220 (2.1) ask for, and that of
+# XML itself with the only one it can have.
+_PREFIXES = {NS_STREAM: "stream", NS_DIALBACK: "db", NS_XML: "xml"}
+_DECLARED = frozenset({"xml"})
 
 
 def escape_text(text: str) -> str:
     """Character data for use between tags."""
-    return text.translate(_TEXT_ESCAPES) if _SPECIAL.search(text) else text
+    return text.translate(_TEXT_ESCAPES) if _SPECIAL(text) else text
 
 
 def escape_attribute(text: str) -> str:
     """Character data for use between single quotes; white space survives normalization (XML 1.0, 3.3.3)."""
-    return text.translate(_ATTRIBUTE_ESCAPES) if _SPECIAL.search(text) else text
+    return text.translate(_ATTRIBUTE_ESCAPES) if _SPECIAL(text) else text
 
 
 def write_attributes(attributes: dict[str, str]) -> str:
     """` name='value'` for each attribute; those of foreign namespaces (`{ns}name`) get a declaration of their own."""
     written, prefixes = [], 0
+    clean = not _SPECIAL("".join(attributes.values()))  # one look at all of them: nearly always there is nothing to escape
     for name, value in attributes.items():
         if name[0] == "{":
             namespace, _, local = name[1:].partition("}")
@@ -41,7 +44,7 @@ def write_attributes(attributes: dict[str, str]) -> str:
             else:
                 written.append(f" xmlns:a{prefixes}='{escape_attribute(namespace)}'")
                 name, prefixes = f"a{prefixes}:{local}", prefixes + 1
-        written.append(f" {name}='{escape_attribute(value)}'")
+        written.append(f" {name}='{value if clean else escape_attribute(value)}'")
     return "".join(written)
 
 
@@ -85,7 +88,7 @@ class Element:
     def to_xml(self, inherited: str = "") -> str:
         """Canonical text: single quotes, no CDATA, each default namespace declared where it changes from `inherited`."""
         out: list[str] = []
-        work: list[tuple[Element | str, str, frozenset[str]]] = [(self, inherited, frozenset())]
+        work: list[tuple[Element | str, str, frozenset[str]]] = [(self, inherited, _DECLARED)]
         while work:
             item, default, declared = work.pop()
             if isinstance(item, str):

@@ -120,7 +120,7 @@ class DialbackRequested:
 
 @dataclass(frozen=True, slots=True)
 class VerifyRequested:
-    """A receiving server asks whether we made `key`; answer with `AuthoritativeDialback.answer` (XEP-0220, 2.2)."""
+    """A receiving server asks whether we made `key`; answer with `ReceivingDialback.answer_verify` (XEP-0220, 2.2)."""
 
     pair: Pair
     key: str

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -90,16 +91,27 @@ Item = Opening | Closing | Stanza | Element | StreamError
 
 
 class Framing(Protocol):
-    """Bytes to items and items to bytes. What cannot be read comes as a `StreamError` behind what could."""
+    """Bytes to items and items to bytes.
+
+    Items are made one by one, when asked for: one of them can make the stream wait, or begin anew, and what came behind
+    it is not looked at before that is done. What cannot be read comes as a `StreamError` behind what could.
+    """
 
     profile: Profile
     limit: int
 
-    def receive(self, data: bytes) -> list[Item]:
-        """The items that `data` completes."""
+    @property
+    def backlog(self) -> int:
+        """How many bytes are kept that no item was made of yet."""
+
+    def feed(self, data: bytes) -> None:
+        """Take what the peer sent."""
+
+    def next_item(self) -> Item | None:
+        """The next item that is complete."""
 
     def restart(self) -> None:
-        """A new stream begins on the same connection (RFC 6120, 4.3.3)."""
+        """A new stream begins on the same connection (RFC 6120, 4.3.3); what no item was made of belongs to it."""
 
     def opening(self, opening: Opening) -> bytes:
         """Our stream header."""
@@ -114,11 +126,12 @@ class Framing(Protocol):
         """A stanza, in the content namespace of this stream."""
 
 
+_MESSAGE_COST = 64
 _CLOSE_TAG = b"</stream:stream>"
 _LEGACY_HEADER = re.compile(
     rb"(?:<\?xml version=['\"]1\.0['\"](?: encoding=['\"](?i:utf-8)['\"])? ?\?>\s*)?(<stream:stream [^<]*[^/<]>)"
 )
-_ROOT_PREFIX = re.compile(rb"<(db|stream):[a-z-]+(?=[ />])")
+_ROOT_PREFIX = re.compile(rb"<(db|stream):[a-z-]+(?=[\s/>])")
 _DECLARED = {b"db": NS_DIALBACK.encode(), b"stream": NS_STREAM.encode()}
 _MANGLED_DIALBACK = f"{NS_FRAMING_SERVER}:dialback".encode()
 
@@ -131,15 +144,28 @@ class MessageFraming:
         self.profile = profile
         self.limit = limit
         self._kinds = stanza_names(profile.content)
+        self._messages: deque[bytes] = deque()
 
-    def receive(self, data: bytes) -> list[Item]:
+    @property
+    def backlog(self) -> int:
+        """The messages' bytes, and what keeping a message costs."""
+        return sum(map(len, self._messages)) + _MESSAGE_COST * len(self._messages)
+
+    def feed(self, data: bytes) -> None:
+        """Take one message."""
+        self._messages.append(data)
+
+    def next_item(self) -> Item | None:
         """The one item that a message is."""
+        if not self._messages:
+            return None
+        data = self._messages.popleft()
         try:
             if len(data) > self.limit:
                 raise violation(f"A message of {len(data)} bytes; at most {self.limit} are taken here.")
-            return [self._item(data)]
+            return self._item(data)
         except StreamError as error:
-            return [error]
+            return error
 
     def _item(self, data: bytes) -> Item:
         if self.profile.dialback and data[:1] == b"<":
@@ -167,17 +193,18 @@ class MessageFraming:
 
     def _legacy_opening(self, data: bytes, header: bytes) -> Opening:
         check_text(data)
-        root = parse_element(header + _CLOSE_TAG, {}, "")
+        root = parse_element(header + b"<child/>" + _CLOSE_TAG, {}, "")
         assert isinstance(root, Element)  # no name is a stanza's here
-        if root.tag != f"{{{NS_STREAM}}}stream" or not _declares(header, self.profile.content):
+        if root.tag != f"{{{NS_STREAM}}}stream" or root.children != [Element("child", self.profile.content)]:
             text = f"Found a stream header of another language; wanted {NS_STREAM} around {self.profile.content}."
             raise StreamError(StreamCondition.INVALID_NAMESPACE, text)
         return self._opened(Opening.of(root.attributes, Dialect.STREAM_HEADER))
 
     def _opened(self, opening: Opening) -> Opening:
         """The dialects also leave stanzas in the framing namespace, or in none."""
-        if opening.dialect is not Dialect.STANDARD:
-            self._kinds = stanza_names(self.profile.content, self.profile.framing, "")
+        content = self.profile.content
+        standard = opening.dialect is Dialect.STANDARD
+        self._kinds = stanza_names(content) if standard else stanza_names(content, self.profile.framing, "")
         return opening
 
     def restart(self) -> None:
@@ -208,10 +235,6 @@ def _with_root_prefix(data: bytes) -> bytes:
     if match is None or b"xmlns:%b=" % match[1] in data[: data.find(b">")]:
         return data
     return b"%b xmlns:%b='%b'%b" % (match[0], match[1], _DECLARED[match[1]], data[match.end() :])
-
-
-def _declares(header: bytes, namespace: str) -> bool:
-    return re.search(rb"\sxmlns=(['\"])%b\1" % namespace.encode(), header) is not None
 
 
 _KINDS = frozenset({"message", "presence", "iq"})

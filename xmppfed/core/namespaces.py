@@ -5,6 +5,7 @@ from __future__ import annotations
 from xmppfed.errors import NS_SASL, NS_STANZA_ERRORS, NS_STREAM, NS_STREAM_ERRORS
 
 __all__ = [
+    "CONTENT_NAMESPACES",
     "NS_CLIENT",
     "NS_DIALBACK",
     "NS_FORWARD",
@@ -25,3 +26,6 @@ NS_FORWARD = "urn:xmpp:forward:0"
 NS_FRAMING = "urn:ietf:params:xml:ns:xmpp-framing"
 NS_FRAMING_SERVER = "urn:ietf:params:xml:ns:xmpp-framing-server"
 NS_XML = "http://www.w3.org/XML/1998/namespace"
+
+# The namespaces that stanzas live in: one is exchanged for another where a stanza passes from stream to stream.
+CONTENT_NAMESPACES = frozenset({NS_CLIENT, NS_SERVER, "jabber:component:accept"})

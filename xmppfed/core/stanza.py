@@ -6,13 +6,12 @@ writes a new envelope around the same letter; the tree is built only when somebo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import accumulate
 from typing import Literal, cast
 
 from xmppfed.core.element import Element, write_attributes
 from xmppfed.core.jid import JID, parse_cached
-from xmppfed.core.namespaces import NS_FORWARD, NS_XML
+from xmppfed.core.namespaces import CONTENT_NAMESPACES, NS_FORWARD, NS_XML
 from xmppfed.core.tree import parse_tree
 from xmppfed.errors import StanzaError
 
@@ -21,11 +20,14 @@ __all__ = ["LANG", "Kind", "Stanza"]
 Kind = Literal["message", "presence", "iq"]
 LANG = f"{{{NS_XML}}}lang"
 
+# As `Element.to_xml` writes it: inside a letter it would keep its meaning where the stanza around it changes its own.
+_CONTENT_DECLARATIONS = tuple(f" xmlns='{namespace}'".encode() for namespace in sorted(CONTENT_NAMESPACES))
+
 
 class Stanza:
     """A message, presence or iq (RFC 6120, 8). Never changed once made: who changes a stanza makes a new one."""
 
-    __slots__ = ("_element", "_starts", "attributes", "children", "kind", "letter", "namespace", "prefixes", "verbatim")
+    __slots__ = ("_element", "_starts", "attributes", "children", "kind", "letter", "namespace", "verbatim")
 
     def __init__(
         self,
@@ -36,9 +38,12 @@ class Stanza:
         children: tuple[str, ...] = (),
         starts: tuple[int, ...] = (),
         verbatim: bool = True,
-        prefixes: Mapping[str, str] | None = None,
     ) -> None:
-        """`children` are `{namespace}name`, `starts` their offsets in the letter, `prefixes` what it may use undeclared."""
+        """`children` are `{namespace}name`, `starts` their offsets in the letter.
+
+        The letter declares all it uses but its default namespace, which is `namespace`. It is `verbatim` when it means
+        the same in every content namespace.
+        """
         self.kind = kind
         self.namespace = namespace
         self.attributes = attributes
@@ -46,16 +51,17 @@ class Stanza:
         self.children = children
         self._starts = starts
         self.verbatim = verbatim
-        self.prefixes = prefixes or {}
         self._element: Element | None = None
 
     @classmethod
     def from_element(cls, element: Element) -> Stanza:
-        """A stanza of our own making."""
+        """A stanza of our own making, or one that had to be written anew; text beside its children means nothing."""
         parts = [child.to_xml(element.namespace).encode() for child in element.elements()]
         starts = tuple(accumulate((len(part) for part in parts[:-1]), initial=0)) if parts else ()
         tags = tuple(child.tag for child in element.elements())
-        made = cls(cast(Kind, element.name), element.namespace, element.attributes, b"".join(parts), tags, starts)
+        letter = b"".join(parts)
+        verbatim = not any(declaration in letter for declaration in _CONTENT_DECLARATIONS)
+        made = cls(cast(Kind, element.name), element.namespace, dict(element.attributes), letter, tags, starts, verbatim)
         made._element = element
         return made
 
@@ -95,8 +101,9 @@ class Stanza:
     def element(self) -> Element:
         """The tree, built at the first use; it is shared, so who changes it copies it first."""
         if self._element is None:
-            declared = "".join(f" xmlns:{prefix}='{uri}'" for prefix, uri in self.prefixes.items())
-            self._element = parse_tree(self._envelope(self.namespace, declared))
+            kind = self.kind.encode()
+            tree = parse_tree(b"<%b xmlns='%b'>%b</%b>" % (kind, self.namespace.encode(), self.letter, kind))
+            self._element = Element(self.kind, self.namespace, dict(self.attributes), tree.children)
         return self._element
 
     def with_attributes(self, **changes: str | None) -> Stanza:
@@ -119,31 +126,25 @@ class Stanza:
         return self._in_envelope(attributes)
 
     def _in_envelope(self, attributes: dict[str, str]) -> Stanza:
-        return Stanza(
-            self.kind,
-            self.namespace,
-            attributes,
-            self.letter,
-            self.children,
-            self._starts,
-            self.verbatim,
-            self.prefixes,
-        )
+        made = Stanza(self.kind, self.namespace, attributes, self.letter, self.children, self._starts, self.verbatim)
+        if self._element is not None:
+            made._element = Element(self.kind, self.namespace, dict(attributes), self._element.children)
+        return made
 
     def to_bytes(self, namespace: str, *, declare: bool = True) -> bytes:
         """The stanza for a stream with this content namespace; `declare` is false where the stream header declares it.
 
         The letter goes as it came where that is safe, else canonically.
         """
-        if self.verbatim:
+        if self.verbatim or namespace == self.namespace:
             return self._envelope(namespace if declare else None)
         tree = self.element.renamed(self.namespace, namespace, NS_FORWARD)
         tree.children = list(tree.elements())
         return tree.to_xml("" if declare else namespace).encode()
 
-    def _envelope(self, namespace: str | None, more: str = "") -> bytes:
+    def _envelope(self, namespace: str | None) -> bytes:
         declaration = "" if namespace is None else f" xmlns='{namespace}'"
-        start = f"<{self.kind}{declaration}{write_attributes(self.attributes)}{more}"
+        start = f"<{self.kind}{declaration}{write_attributes(self.attributes)}"
         if not self.letter:
             return f"{start}/>".encode()
         return b"%b>%b</%b>" % (start.encode(), self.letter, self.kind.encode())

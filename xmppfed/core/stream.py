@@ -26,7 +26,8 @@ from xmppfed.core.jid import JID
 from xmppfed.core.namespaces import NS_STREAM, NS_STREAM_ERRORS
 from xmppfed.core.negotiation.feature import Feature
 from xmppfed.core.stanza import Stanza
-from xmppfed.errors import StreamCondition, StreamError
+from xmppfed.core.tree import violation
+from xmppfed.errors import JIDError, StreamCondition, StreamError
 
 __all__ = ["Input", "State", "Stream"]
 
@@ -37,6 +38,8 @@ _ERROR = f"{{{NS_STREAM}}}error"
 
 class State(Enum):
     """How far a stream has come."""
+
+    __hash__ = object.__hash__  # members are single; Enum's own is Python code, and every stanza is looked up in the table
 
     IDLE = auto()  # initiating: nothing sent yet
     AWAITING_HEADER = auto()  # receiving: nothing came yet
@@ -54,6 +57,8 @@ class State(Enum):
 
 class Input(Enum):
     """What a peer can say."""
+
+    __hash__ = object.__hash__
 
     OPENING = auto()
     FEATURES = auto()
@@ -105,12 +110,13 @@ class Stream:
 
     def receive(self, data: bytes) -> list[Event]:
         """Take what the peer sent; never raises for what a peer does."""
-        for item in self.framing.receive(data):
-            self._take(item)
+        if self.state is not State.CLOSED:
+            self.framing.feed(data)
         return self.take_events()
 
     def take_events(self) -> list[Event]:
-        """Events since the last look: answers of the owner can cause some."""
+        """Events since the last look. Call it after each answer: it can cause some, and what waited for it is read now."""
+        self._read()
         events, self._events = self._events, []
         return events
 
@@ -120,7 +126,9 @@ class Stream:
         return out
 
     def open(self, sender: str | None, to: str, lang: str | None = None) -> None:
-        """Send our header, as the initiating entity."""
+        """Send our header, as the initiating entity; once."""
+        if self.state is not State.IDLE:
+            return
         self.local, self.remote = sender or "", to
         self._header = Opening(sender=sender, to=to, version="1.0", lang=lang)
         self.state = State.HEADER_SENT
@@ -133,9 +141,13 @@ class Stream:
             self._features = tuple(features)
             self._answer_header()
 
-    def send(self, stanza: Stanza) -> None:
-        """Send a stanza; the caller sees to it that the stream is established."""
+    def send(self, stanza: Stanza) -> bool:
+        """Send a stanza; the caller sees to it that the stream is established. False once our side is closed: nothing
+        may follow its end (RFC 6120, 4.4)."""
+        if self.state in _ENDED:
+            return False
         self._out.append(self.framing.stanza(stanza))
+        return True
 
     def fail(self, error: StreamError) -> None:
         """End the stream with an error of ours (RFC 6120, 4.9.1): our header first, if it was not sent yet."""
@@ -151,8 +163,11 @@ class Stream:
         self.emit(StreamFailed(error, sent=True))
 
     def close(self, see_other_uri: str | None = None) -> None:
-        """Close our side in good order (RFC 6120, 4.4; RFC 7395, 3.6); the peer's `Closing` ends the stream."""
-        if self.state in (State.CLOSING, State.ABANDONED, State.CLOSED):
+        """Close our side in good order (RFC 6120, 4.4; RFC 7395, 3.6); the peer's `Closing` ends the stream.
+
+        `see_other_uri` is for WebSocket alone, where it may take the place of our header (RFC 7395, 3.6.1).
+        """
+        if self.state in _ENDED:
             return
         if self._header_sent or see_other_uri:
             self._out.append(self.framing.closing(see_other_uri))
@@ -167,8 +182,9 @@ class Stream:
     # What features call.
 
     def write(self, xml: str) -> None:
-        """Send an element that is no stanza."""
-        self._out.append(self.framing.text(xml))
+        """Send an element that is no stanza; dropped once our side is closed."""
+        if self.state not in _ENDED:
+            self._out.append(self.framing.text(xml))
 
     def emit(self, event: Event) -> None:
         """Tell the owner."""
@@ -223,6 +239,16 @@ class Stream:
 
     # What the peer says.
 
+    def _read(self) -> None:
+        """Take what the peer has sent, up to where the owner has to decide; what is behind that waits, within the limit."""
+        while self.state is not State.DECIDING and self.state is not State.HEADER_RECEIVED:
+            item = self.framing.next_item()
+            if item is None:
+                return
+            self._take(item)
+        if self.framing.backlog > self.framing.limit:
+            self.fail(violation(f"More than {self.framing.limit} bytes came without waiting for our answer."))
+
     def _take(self, item: Item) -> None:
         if isinstance(item, StreamError):
             self.fail(item)
@@ -275,7 +301,7 @@ class Stream:
         self._check_version(opening)
         self.id = opening.id
         self.lang = _language(opening.lang)
-        if opening.sender is not None and opening.sender.lower() != (self.remote or "").lower():
+        if opening.sender is not None and not _same_address(opening.sender, self.remote or ""):
             text = f"Found a stream from {opening.sender!r}; wanted {self.remote!r}."
             raise StreamError(StreamCondition.INVALID_FROM, text)
         self.state = State.AWAITING_FEATURES
@@ -292,6 +318,9 @@ class Stream:
                 feature.receive(self, element)
                 return
         self._violation(Input.NONZA)
+
+    def _too_late(self, element: Element) -> None:
+        """We have said all that we will say: who negotiates now gets no answer."""
 
     def _early_stanza(self, stanza: Stanza) -> None:
         if not self._offer_stanza(stanza):
@@ -343,19 +372,18 @@ def _element_input(item: Item) -> Input:
     return {_FEATURES: Input.FEATURES, _ERROR: Input.ERROR}.get(item.tag, Input.NONZA)
 
 
-_OPEN_STATES = (
-    State.HEADER_RECEIVED,
+_ENDED = (State.CLOSING, State.ABANDONED, State.CLOSED)
+_OPEN = (
     State.HEADER_SENT,
     State.AWAITING_FEATURES,
     State.NEGOTIATING,
-    State.DECIDING,
     State.RESTARTING,
     State.ESTABLISHED,
     State.CLOSING,
-    State.ABANDONED,
 )
 
-# What is not in this table is a violation; after our side has been given up it is dropped.
+# What is not in this table is a violation; after our side has been given up it is dropped. While the owner decides,
+# nothing is read.
 _TABLE: dict[tuple[State, Input], Callable[..., None]] = {
     (State.AWAITING_HEADER, Input.OPENING): Stream._header_received,
     (State.AWAITING_HEADER, Input.CLOSING): Stream._peer_closed,
@@ -367,9 +395,18 @@ _TABLE: dict[tuple[State, Input], Callable[..., None]] = {
     (State.ESTABLISHED, Input.NONZA): Stream._nonza,
     (State.ESTABLISHED, Input.STANZA): Stream._stanza,
     (State.CLOSING, Input.STANZA): Stream._stanza,
-    **{(state, Input.ERROR): Stream._peer_error for state in _OPEN_STATES if state is not State.ABANDONED},
-    **{(state, Input.CLOSING): Stream._peer_closed for state in _OPEN_STATES},
+    (State.CLOSING, Input.NONZA): Stream._too_late,
+    (State.ABANDONED, Input.CLOSING): Stream._peer_closed,
+    **{(state, Input.ERROR): Stream._peer_error for state in _OPEN},
+    **{(state, Input.CLOSING): Stream._peer_closed for state in _OPEN},
 }
+
+
+def _same_address(one: str, other: str) -> bool:
+    try:
+        return one == other or JID.parse(one) == JID.parse(other)
+    except JIDError:
+        return False
 
 
 def _language(lang: str | None) -> str | None:

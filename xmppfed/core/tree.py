@@ -14,7 +14,10 @@ __all__ = [
     "MAX_NAME",
     "MAX_PREFIXES",
     "TreeBuilder",
+    "attribute_names",
+    "check_element",
     "check_text",
+    "check_uri",
     "new_parser",
     "parse_tree",
     "refused",
@@ -26,13 +29,17 @@ MAX_ELEMENTS = 10_000
 MAX_ATTRIBUTES = 128
 MAX_NAME = 1024
 MAX_PREFIXES = 128
+MAX_NAMESPACES = 262_144  # characters, once written without prefixes
+MIN_ROOM = 16_384
 
 _UNDEFINED_ENTITY = errors.codes[errors.XML_ERROR_UNDEFINED_ENTITY]
 
 
 def check_text(data: bytes) -> None:
     """Refuse what is not UTF-8 before expat sees it, for expat obeys no forced encoding (RFC 6120, 11.6; RFC 6455, 8.1)."""
-    if b"\0" in data or b"\xef\xbb\xbf" in data[:3] or data[:2] in (b"\xfe\xff", b"\xff\xfe"):
+    if data.isascii() and b"\0" not in data:
+        return
+    if b"\0" in data or data.startswith((b"\xef\xbb\xbf", b"\xfe\xff", b"\xff\xfe")):
         raise StreamError(StreamCondition.UNSUPPORTED_ENCODING, "Found a NUL or a byte order mark; wanted plain UTF-8.")
     try:
         data.decode("utf-8")
@@ -68,6 +75,7 @@ def new_parser(*, markup: bool) -> XMLParserType:
     `markup` says that `<!` or `<?` may occur; without them there is nothing restricted to look for.
     """
     parser = ParserCreate("UTF-8", "}")
+    getattr(parser, "SetReparseDeferralEnabled", bool)(False)  # expat 2.6 would keep the last stanza back until more comes
     if markup:
         parser.StartDoctypeDeclHandler = _doctype
         parser.ProcessingInstructionHandler = _instruction
@@ -85,12 +93,14 @@ def refused(error: ExpatError) -> StreamError:
 class TreeBuilder:
     """Builds one tree from a parser's events, within the limits of depth, elements, attributes and names."""
 
-    __slots__ = ("count", "depth", "prefixes", "root", "stack")
+    __slots__ = ("_count", "_room", "_stack", "root")
 
-    def __init__(self) -> None:
+    def __init__(self, room: int = MAX_NAMESPACES) -> None:
+        """`room` is how many characters of namespaces the tree may need when it is written without prefixes."""
         self.root: Element | None = None
-        self.stack: list[Element] = []
-        self.count = self.prefixes = 0
+        self._stack: list[Element] = []
+        self._count = 0
+        self._room = room
 
     def attach(self, parser: XMLParserType) -> None:
         """Take over the events of `parser`."""
@@ -98,35 +108,48 @@ class TreeBuilder:
         parser.StartElementHandler = self.start
         parser.EndElementHandler = self.end
         parser.CharacterDataHandler = self.characters
-        parser.StartNamespaceDeclHandler = self.declare
-
-    def declare(self, prefix: str | None, uri: str | None) -> None:
-        """A namespace comes into scope."""
-        check_uri(uri)
-        self.prefixes += prefix is not None
-        if self.prefixes > MAX_PREFIXES:
-            raise violation(f"More than {MAX_PREFIXES} namespace prefixes in one element.")
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         """A start tag."""
-        self.count += 1
-        check_element(name, attributes, len(self.stack), self.count)
+        stack = self._stack
+        self._count += 1
+        check_element(name, attributes, len(stack), self._count)
         namespace, _, local = name.rpartition("}")
-        named = {f"{{{key}" if "}" in key else key: value for key, value in attributes.items()}
-        element = Element(local, namespace, named)
-        if self.stack:
-            self.stack[-1].children.append(element)
+        element = Element(local, namespace, attribute_names(attributes))
+        if stack:
+            stack[-1].children.append(element)
+            if namespace != stack[-1].namespace:
+                self._take_room(len(namespace))
         else:
             self.root = element
-        self.stack.append(element)
+        for key in attributes:
+            if "}" in key:
+                self._take_room(len(key))
+        stack.append(element)
+
+    @property
+    def open(self) -> bool:
+        """Whether the end tag of the root has not come yet."""
+        return bool(self._stack)
+
+    def _take_room(self, size: int) -> None:
+        """One long namespace bound to a short prefix would otherwise grow a thousandfold on its way to the next stream."""
+        self._room -= size
+        if self._room < 0:
+            raise violation("Namespaces that, written without prefixes, are longer than what is taken here.")
 
     def end(self, _: str) -> None:
         """An end tag."""
-        self.stack.pop()
+        self._stack.pop()
 
     def characters(self, text: str) -> None:
         """Character data, references resolved."""
-        self.stack[-1].children.append(text)
+        self._stack[-1].children.append(text)
+
+
+def attribute_names(attributes: dict[str, str]) -> dict[str, str]:
+    """Expat's attributes under our names: `{namespace}name` where expat says `namespace}name`."""
+    return {f"{{{key}" if "}" in key else key: value for key, value in attributes.items()}
 
 
 def check_uri(uri: str | None) -> None:
@@ -143,16 +166,20 @@ def check_element(name: str, attributes: dict[str, str], depth: int, count: int)
         raise violation(f"More than {MAX_ELEMENTS} elements in one stanza.")
     if len(attributes) > MAX_ATTRIBUTES:
         raise violation(f"More than {MAX_ATTRIBUTES} attributes in one element.")
-    if len(name) > MAX_NAME or any(len(key) > MAX_NAME for key in attributes):
+    if len(name) > MAX_NAME or (attributes and max(map(len, attributes)) > MAX_NAME):
         raise violation(f"A name of more than {MAX_NAME} characters.")
 
 
-def parse_tree(data: bytes) -> Element:
-    """The tree of one complete element; raises `StreamError`."""
-    parser, builder = new_parser(markup=True), TreeBuilder()
-    builder.attach(parser)
+def parse_tree(data: bytes, context: bytes = b"") -> Element:
+    """The tree of one complete element; `context` are the start tags it stands in, if any. Raises `StreamError`.
+
+    For elements that a pass has been over already, so that prefixes and namespaces are known to be within their limits.
+    """
+    parser, builder = new_parser(markup=True), TreeBuilder(MIN_ROOM + 4 * len(data))
     try:
-        parser.Parse(data, True)
+        parser.Parse(context, False)
+        builder.attach(parser)
+        parser.Parse(data, not context)
     except ExpatError as error:
         raise refused(error) from None
     assert builder.root is not None  # expat has seen one whole element

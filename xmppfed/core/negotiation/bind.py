@@ -44,17 +44,19 @@ class ReceivingBind(Feature):
 
     def accept(self, stream: Stream, jid: JID) -> None:
         """Answer `BindRequested`: the client is `jid` from now on."""
-        if self._request is not None and stream.resume():
+        request, self._request = self._request, None
+        if request is not None and stream.resume():
             stream.establish()
             bound = Element("bind", NS)
             bound.add("jid", text=str(jid))
-            stream.send(self._request.with_attributes(to=None, sender=None).reply(bound))
+            stream.send(request.with_attributes(to=None, sender=None).reply(bound))
             stream.emit(Bound(jid))
 
     def reject(self, stream: Stream, error: StanzaError) -> None:
         """Answer `BindRequested`: not this resource (RFC 6120, 7.7.2); the client may ask for another."""
-        if self._request is not None and stream.resume():
-            stream.send(self._request.with_attributes(to=None, sender=None).error(error))
+        request, self._request = self._request, None
+        if request is not None and stream.resume():
+            stream.send(request.with_attributes(to=None, sender=None).error(error))
 
 
 class LegacySession(Feature):
@@ -67,8 +69,9 @@ class LegacySession(Feature):
         return f"<session xmlns='{NS_SESSION}'><optional/></session>" if stream.authenticated else ""
 
     def receive_stanza(self, stream: Stream, stanza: Stanza) -> bool:
-        """A request on an established stream."""
-        if stanza.type != "set" or stream.state is not State.ESTABLISHED:
+        """A request on an established stream, made to this server."""
+        to = stanza.attributes.get("to")
+        if stanza.type != "set" or stream.state is not State.ESTABLISHED or to not in (None, stream.local):
             return False
         stream.send(stanza.with_attributes(sender=None).reply())
         return True
@@ -85,9 +88,11 @@ class InitiatingBind(Feature):
         self._asked = False
 
     def start(self, stream: Stream, features: Element) -> bool:
-        """Ask, when the server offers it."""
-        if not stream.authenticated or self._asked or features.child(_BIND) is None:
+        """Ask; a server that offers none cannot make us the session we are for."""
+        if not stream.authenticated or self._asked:
             return False
+        if features.child(_BIND) is None:
+            raise StreamError(StreamCondition.UNSUPPORTED_FEATURE, "The server offered no resource binding.")
         self._asked = True
         request = Element("iq", stream.framing.profile.content, {"type": "set", "id": "bind"})
         bind = request.add("bind", NS)

@@ -31,6 +31,7 @@ _RESULT, _VERIFY = f"{{{NS}}}result", f"{{{NS}}}verify"
 # Requests that may wait for their verdict at once on one stream, and keys that may be asked about.
 MAX_PENDING = 100
 MAX_KEY = 1024
+_SHOWN = 256  # characters of a peer's own words
 
 
 def dialback_key(secret: bytes, pair: Pair, stream_id: str) -> str:
@@ -69,6 +70,10 @@ def _write(
     stream.write(element.to_xml())
 
 
+def _kind(valid: bool, error: StanzaError | None) -> str:
+    return "valid" if valid else "invalid" if error is None else "error"
+
+
 def _verdict(element: Element) -> tuple[bool, str]:
     """Whether an answer says valid, and if not, in which words."""
     kind = element.get("type")
@@ -76,7 +81,7 @@ def _verdict(element: Element) -> tuple[bool, str]:
         return True, ""
     conditions = [child.name for error in element.elements() for child in error.elements() if child.name != "text"]
     texts = [child.text for error in element.elements() for child in error.elements() if child.name == "text"]
-    return False, ": ".join([f"dialback answered {kind!r}", *conditions[:1], *texts[:1]])
+    return False, ": ".join([f"dialback answered {kind!r}", *conditions[:1], *(text[:_SHOWN] for text in texts[:1])])
 
 
 class ReceivingDialback(Feature):
@@ -96,30 +101,30 @@ class ReceivingDialback(Feature):
         pair = _pair(element)
         if element.get("type") is not None:
             return
-        if len(element.text) > MAX_KEY:
+        key = element.text.strip()
+        if len(key) > MAX_KEY:
             raise StreamError(StreamCondition.POLICY_VIOLATION, f"A dialback key of more than {MAX_KEY} characters.")
         if element.tag == _VERIFY:
-            stream.emit(VerifyRequested(Pair(pair.to, pair.sender), element.text, element.get("id") or ""))
+            stream.emit(VerifyRequested(Pair(pair.to, pair.sender), key, element.get("id") or ""))
         elif pair not in self._pending:
             if len(self._pending) >= MAX_PENDING:
                 raise StreamError(StreamCondition.POLICY_VIOLATION, f"More than {MAX_PENDING} dialback requests at once.")
             self._pending.add(pair)
-            stream.emit(DialbackRequested(pair, element.text, stream.id))
+            stream.emit(DialbackRequested(pair, key, stream.id))
 
     def answer(self, stream: Stream, pair: Pair, valid: bool, error: StanzaError | None = None) -> None:
         """Answer `DialbackRequested`. The first valid pair establishes the stream; a bad one never closes it."""
         if pair not in self._pending or stream.state not in (State.NEGOTIATING, State.ESTABLISHED):
             return
         self._pending.discard(pair)
-        kind = "valid" if valid else "invalid" if error is None else "error"
-        _write(stream, "result", pair.to, pair.sender, error=error, type=kind)
+        _write(stream, "result", pair.to, pair.sender, error=error, type=_kind(valid, error))
         if valid and stream.state is State.NEGOTIATING:
             stream.prove(JID("", pair.sender, ""), "dialback")
             stream.establish()
 
-    def answer_verify(self, stream: Stream, pair: Pair, stream_id: str, valid: bool) -> None:
-        """Answer `VerifyRequested` as the authoritative server of `pair.sender`."""
-        _write(stream, "verify", pair.sender, pair.to, id=stream_id, type="valid" if valid else "invalid")
+    def answer_verify(self, stream: Stream, pair: Pair, stream_id: str, valid: bool, error: StanzaError | None = None) -> None:
+        """Answer `VerifyRequested` as the authoritative server of `pair.sender`; an `error` says why we cannot be asked."""
+        _write(stream, "verify", pair.sender, pair.to, error=error, id=stream_id, type=_kind(valid, error))
 
 
 class InitiatingDialback(Feature):
@@ -135,7 +140,7 @@ class InitiatingDialback(Feature):
 
     def start(self, stream: Stream, features: Element) -> bool:
         """Claim our pair where the peer offers dialback, or offers nothing at all."""
-        offered = features.child(f"{{{NS_FEATURE}}}dialback") is not None or not features.children
+        offered = features.child(f"{{{NS_FEATURE}}}dialback") is not None or not any(features.elements())
         if stream.authenticated or self._asked or not offered:
             return False
         self.request(stream, self._first)

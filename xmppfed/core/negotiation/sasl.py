@@ -84,6 +84,8 @@ class ReceivingSASL(Feature):
 
     def _begin(self, stream: Stream, element: Element) -> None:
         name = element.get("mechanism", "")
+        if self._current is not None:
+            raise SASLError(SASLCondition.MALFORMED_REQUEST, "Found <auth/> while an attempt was under way.")
         create = self._mechanisms.get(name or "")
         if create is None:
             raise SASLError(SASLCondition.INVALID_MECHANISM, f"Found {ascii(name)[:64]}, which was not offered.")
@@ -146,7 +148,7 @@ class InitiatingSASL(Feature):
     tags = frozenset({_CHALLENGE, _SUCCESS, _FAILURE})
 
     def __init__(self, choose: Callable[[Sequence[str]], ClientMechanism | None]) -> None:
-        """`choose` picks from the names offered, or says there is none for us."""
+        """`choose` picks from the names offered; `None` or a `SASLError` says that there is none for us."""
         self._choose = choose
         self._current: ClientMechanism | None = None
         self._spent = False
@@ -157,10 +159,14 @@ class InitiatingSASL(Feature):
         if stream.authenticated or self._spent or offered is None:
             return False
         self._spent = True
-        self._current = self._choose([child.text for child in offered.elements() if child.name == "mechanism"])
+        try:
+            self._current = self._choose([child.text for child in offered.elements() if child.name == "mechanism"])
+            initial = self._current.start() if self._current is not None else None
+        except SASLError as error:
+            stream.emit(AuthFailed(self._current.name if self._current else "", error))
+            self._current = None
         if self._current is None:
             return False
-        initial = self._current.start()
         text = "" if initial is None else _encode(initial)
         stream.write(f"<auth xmlns='{NS}' mechanism='{self._current.name}'>{text}</auth>")
         return True
@@ -172,7 +178,8 @@ class InitiatingSASL(Feature):
         try:
             self._answer(stream, self._current, element)
         except SASLError as error:
-            stream.write(f"<abort xmlns='{NS}'/>")
+            if self._current is not None:
+                stream.write(f"<abort xmlns='{NS}'/>")
             raise StreamError(StreamCondition.NOT_AUTHORIZED, str(error)) from None
 
     def _answer(self, stream: Stream, mechanism: ClientMechanism, element: Element) -> None:
