@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from ipaddress import IPv6Address, IPv6Network, ip_address
 
 __all__ = ["Admission"]
 
@@ -14,26 +15,41 @@ class Admission:
         """`each` is the most that one address may have; None behind a proxy, whose address all share."""
         self._total = total
         self._each = each
-        self._addresses: dict[object, str] = {}
+        self._origins: dict[object, str] = {}
         self._counts: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._origins)
 
     def enter(self, connection: object, address: str) -> bool:
         """Admit a new connection, if there is room."""
-        if len(self._addresses) >= self._total or (self._each is not None and self._counts[address] >= self._each):
+        origin = _origin(address)
+        if len(self._origins) >= self._total or (self._each is not None and self._counts[origin] >= self._each):
             return False
-        self._addresses[connection] = address
-        self._counts[address] += 1
+        self._origins[connection] = origin
+        self._counts[origin] += 1
         return True
 
     def hand_over(self, old: object, new: object) -> None:
         """The same connection is represented by another object now."""
-        if old in self._addresses:
-            self._addresses[new] = self._addresses.pop(old)
+        if old in self._origins:
+            self._origins[new] = self._origins.pop(old)
 
     def leave(self, connection: object) -> None:
         """The connection is gone, or its peer no stranger any more; saying it twice does no harm."""
-        address = self._addresses.pop(connection, None)
-        if address is not None:
-            self._counts[address] -= 1
-            if not self._counts[address]:
-                del self._counts[address]
+        origin = self._origins.pop(connection, None)
+        if origin is not None:
+            self._counts[origin] -= 1
+            if not self._counts[origin]:
+                del self._counts[origin]
+
+
+def _origin(address: str) -> str:
+    """What counts as one: with IPv6 the network of a subscriber, who can use 2^64 addresses at will (RFC 6177)."""
+    try:
+        parsed = ip_address(address.partition("%")[0])
+    except ValueError:  # the peer on a Unix socket
+        return address
+    if not isinstance(parsed, IPv6Address):
+        return address
+    return str(parsed.ipv4_mapped or IPv6Network((parsed, 64), strict=False))

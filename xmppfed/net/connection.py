@@ -19,6 +19,7 @@ __all__ = ["Connection", "Owner", "Wire"]
 OwnerType = TypeVar("OwnerType", bound="Owner")
 
 NORMAL = 1000
+_ENDED = (State.CLOSING, State.ABANDONED, State.CLOSED)
 _CLOSE_CODES = {StreamCondition.UNSUPPORTED_ENCODING: 1007, StreamCondition.SYSTEM_SHUTDOWN: 1012}
 
 
@@ -44,10 +45,10 @@ class Wire(Protocol):
         """Read again."""
 
     def close(self, code: int) -> None:
-        """End in good order; the code is a WebSocket's (RFC 6455, 7.4.1)."""
+        """End in good order, unless the end is under way; the code is a WebSocket's (RFC 6455, 7.4.1)."""
 
     def abort(self) -> None:
-        """End at once."""
+        """End at once; more than once does no harm."""
 
 
 class Owner(Protocol):
@@ -103,7 +104,7 @@ class Connection(Generic[OwnerType]):
 
     def answered(self) -> None:
         """The owner has answered an event after `handle` had returned: let the stream go on."""
-        self._dispatch(self.stream.take_events())
+        self._dispatch()
 
     def fail(self, error: StreamError) -> None:
         """End the stream with an error of ours."""
@@ -117,8 +118,9 @@ class Connection(Generic[OwnerType]):
 
     def cut(self, reason: str) -> None:
         """Give the connection up at once; `reason` is what its owner hears."""
-        self._reason = self._reason or reason
-        self._wire.abort()
+        if not self._lost:
+            self._reason = self._reason or reason
+            self._wire.abort()
 
     def flush(self) -> None:
         """Hand everything to the wire; a peer that lets too much wait is cut."""
@@ -137,10 +139,10 @@ class Connection(Generic[OwnerType]):
         """A piece came."""
         self._heard = self._clock.seconds()
         self._missed = 0
-        self._dispatch(self.stream.receive(data))
+        self._dispatch(data)
 
     def heard(self) -> None:
-        """A sign of life that is no data."""
+        """A sign of life that is no whole piece: a pong, or part of something larger."""
         self._heard = self._clock.seconds()
         self._missed = 0
 
@@ -149,7 +151,7 @@ class Connection(Generic[OwnerType]):
         if self._blocked is None and not self._lost:
             self._waiting = 0
             limit = self._timeouts.output_blocked
-            self._blocked = self._clock.callLater(limit, self.cut, f"the peer has not read for {limit:.0f} s")
+            self._blocked = self._clock.callLater(limit, self.cut, f"the peer did not read what waited for it for {limit:.0f} s")
             self._wire.pause()
 
     def output_free(self) -> None:
@@ -160,8 +162,10 @@ class Connection(Generic[OwnerType]):
             self._wire.resume()
 
     def wire_lost(self, reason: str) -> None:
-        """The transport is gone."""
+        """The transport is gone; an end without a Close frame is clean once the stream is closed."""
         self._lost = True
+        if self.stream.state in _ENDED and self.stream.failure is None:
+            reason = "the stream was closed"
         self.stream.connection_lost()
         for call in (self._deadline, self._keepalive, self._blocked):
             if call is not None and call.active():
@@ -170,17 +174,21 @@ class Connection(Generic[OwnerType]):
 
     # The rest is ours.
 
-    def _dispatch(self, events: list[Event]) -> None:
-        owner = self.owner
+    def _dispatch(self, data: bytes | None = None) -> None:
+        """Have the owner handle what `data` brings, or what its own answers have brought about."""
+        if self._lost:
+            return
+        stream, owner = self.stream, self.owner
         try:
+            events = stream.take_events() if data is None else stream.receive(data)
             while events:
                 for event in events:
                     owner.handle(event)
-                events = self.stream.take_events()
+                events = stream.take_events()
         except Exception:  # noqa: BLE001 - a fault of ours ends this stream, and no other
-            self.log.failure("Fault while handling what {peer} sent", peer=self.stream.remote)
-            self.stream.fail(StreamError(StreamCondition.INTERNAL_SERVER_ERROR))
-            self.stream.take_events()
+            self.log.failure("Fault while handling what {peer} sent", peer=ascii(stream.remote)[:256])
+            stream.fail(StreamError(StreamCondition.INTERNAL_SERVER_ERROR))
+            stream.take_events()
         self.flush()
         if self.stream.state is not self._state:
             self._state_changed(self.stream.state)
@@ -191,7 +199,7 @@ class Connection(Generic[OwnerType]):
         if now is State.ESTABLISHED:
             self._wait(None)
             self._wire.settled()
-            self._schedule_ping(self._silence)
+            self._tick()
         elif now is State.CLOSING:
             self._wait(self._timeouts.stream_close, "our closing was not answered", self._end)
         elif now in (State.ABANDONED, State.CLOSED):
@@ -219,17 +227,15 @@ class Connection(Generic[OwnerType]):
         self._wait(self._timeouts.websocket_close, then=self._wire.abort)
         self._wire.close(NORMAL if failure is None else _CLOSE_CODES.get(failure.condition, NORMAL))
 
-    def _schedule_ping(self, seconds: float) -> None:
-        if not self._lost:
-            self._keepalive = self._clock.callLater(seconds, self._tick)
-
     def _tick(self) -> None:
-        silent = self._clock.seconds() - self._heard
-        if silent < self._silence * (self._missed + 1):
-            self._schedule_ping(self._silence * (self._missed + 1) - silent)
-        elif self._missed >= self._timeouts.pings_missed:
-            self.cut(f"{self._missed} pings were not answered")
-        else:
+        """Ping after each whole period of silence, until too many went unanswered."""
+        now = self._clock.seconds()
+        due = self._heard + self._silence * (self._missed + 1)
+        if now >= due:
+            if self._missed >= self._timeouts.pings_missed:
+                self.cut(f"{self._missed} pings were not answered")
+                return
             self._missed += 1
             self._wire.ping()
-            self._schedule_ping(self._silence)
+            due += self._silence
+        self._keepalive = self._clock.callLater(due - now, self._tick)

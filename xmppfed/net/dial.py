@@ -68,13 +68,19 @@ class WebSocketDialer:
 
     async def dial(self, target: Target, own: LoadedCertificate | None, trust: TrustRoots, refusal: Refusal) -> Line:
         """A WebSocket to `target`, its certificate judged before a stream is opened. Raises `DialFailed`."""
-        factory = StreamClientFactory(target.url, f"https://{urlsplit(target.url).netloc}", self._reactor, self._limit)
-        protocol = await self._opened(target, factory, client_connection_creator(target.sni, own, trust))
+        protocol = await self._opened(target, self._factory(target), client_connection_creator(target.sni, own, trust))
         reason = refusal(judge(protocol.transport, moment(self._reactor)))
         if reason is not None:
             protocol.abort()
             raise DialFailed(reason)
         return Line(protocol, MessageFraming(S2S, self._limit), protocol.attach)
+
+    def _factory(self, target: Target) -> StreamClientFactory:
+        try:
+            origin = f"https://{urlsplit(target.url).netloc}"
+            return StreamClientFactory(target.url, origin, self._reactor, self._limit, self._timeouts)
+        except ValueError as error:
+            raise DialFailed(f"found the URL {target.url!r}; wanted that of a WebSocket: {error}") from None
 
     async def _opened(self, target: Target, factory: StreamClientFactory, creator: Any) -> StreamClientProtocol:
         kind = TCP6ClientEndpoint if ip_address(target.address).version == 6 else TCP4ClientEndpoint
@@ -87,7 +93,6 @@ class WebSocketDialer:
         try:
             return await factory.opened
         except TimeoutError:
-            factory.abort()
             raise DialFailed(f"no WebSocket within {self._timeouts.upgrade:.0f} s") from None
         except ConnectionError as error:
-            raise DialFailed(str(error)) from None
+            raise DialFailed(f"no WebSocket: {error}") from None

@@ -23,7 +23,7 @@ _LONG, _LONGER = _MASKED | 126, _MASKED | 127
 
 class FastStreamServerProtocol(StreamServerProtocol):
     """Touches these of Autobahn's: `state`, `data`, `current_frame`, `inside_message`, `trafficStats`,
-    `maxMessagePayloadSize`, `_dataReceived`. A test pins them."""
+    `maxMessagePayloadSize`, `consumeData`. A test pins them."""
 
     # Autobahn gives these types that hold at first only.
     current_frame: Any
@@ -32,12 +32,16 @@ class FastStreamServerProtocol(StreamServerProtocol):
 
     def dataReceived(self, data: bytes) -> None:
         """Take whole plain frames off the front; the rest is Autobahn's."""
-        if self.state == _OPEN and self.current_frame is None and not self.inside_message:
-            if self.data:
-                data, self.data = self.data + data, b""
-            data = self._plain_frames(data)
-        if data or self.state != _OPEN:
-            self._dataReceived(data)
+        if self.state != _OPEN or self.current_frame is not None or self.inside_message:
+            super().dataReceived(data)
+            return
+        self.trafficStats.incomingOctetsWireLevel += len(data)
+        rest = self._plain_frames(self.data + data if self.data else data)
+        self.data = rest
+        if rest:
+            if self.connection is not None:
+                self.connection.heard()
+            self.consumeData()
 
     def _plain_frames(self, data: bytes) -> bytes:
         """Deliver the plain text frames at the front of `data`; what is left begins with something else, or is partial."""
@@ -55,15 +59,14 @@ class FastStreamServerProtocol(StreamServerProtocol):
             following = start + size
             if size > self.maxMessagePayloadSize or following > end:
                 break
-            self._deliver(_unmasked(data[start - 4 : start], data[start:following]), following - position)
+            self._deliver(_unmasked(data[start - 4 : start], data[start:following]))
             position = following
             if self.state != _OPEN or self.current_frame is not None or self.inside_message:
                 break
         return data[position:] if position else data
 
-    def _deliver(self, payload: bytes, size: int) -> None:
+    def _deliver(self, payload: bytes) -> None:
         stats = self.trafficStats
-        stats.incomingOctetsWireLevel += size
         stats.incomingOctetsWebSocketLevel += len(payload)
         stats.incomingOctetsAppLevel += len(payload)
         stats.incomingWebSocketFrames += 1
@@ -76,7 +79,7 @@ class FastStreamServerProtocol(StreamServerProtocol):
         if self.state != _OPEN:
             return
         stats = self.trafficStats
-        frames = []
+        frames: list[bytes] = []
         for piece in pieces:
             size = len(piece)
             frames.append(_header(size))

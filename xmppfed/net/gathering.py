@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Generic, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -26,10 +27,13 @@ class Gathering(Generic[E]):
 
     def __init__(self) -> None:
         self._owners: set[E] = set()
-        self._empty: Deferred[None] | None = None
+        self._waiting: list[Deferred[None]] = []
 
     def __len__(self) -> int:
         return len(self._owners)
+
+    def __iter__(self) -> Iterator[E]:
+        return iter(list(self._owners))
 
     def add(self, owner: E) -> None:
         """A connection has come."""
@@ -38,17 +42,19 @@ class Gathering(Generic[E]):
     def discard(self, owner: E) -> None:
         """Its connection is gone."""
         self._owners.discard(owner)
-        if not self._owners and self._empty is not None:
-            empty, self._empty = self._empty, None
-            empty.callback(None)
+        self._tell()
 
     def end_all(self, error: StreamError) -> Deferred[None]:
         """End every stream; the result comes when every connection is gone."""
         done: Deferred[None] = Deferred()
-        self._empty = done
+        self._waiting.append(done)
         for owner in list(self._owners):
             owner.end(error)
-        if not self._owners and not done.called:
-            self._empty = None
-            done.callback(None)
+        self._tell()
         return done
+
+    def _tell(self) -> None:
+        if not self._owners:
+            waiting, self._waiting = self._waiting, []
+            for done in waiting:
+                done.callback(None)

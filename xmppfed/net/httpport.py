@@ -9,10 +9,11 @@ from typing import Any
 from autobahn.twisted.resource import WebSocketResource
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
-from twisted.web.resource import Resource
-from twisted.web.server import Request, Site
+from twisted.web.resource import IResource, Resource
+from twisted.web.server import NOT_DONE_YET, Request, Site
 
 from xmppfed.net.admission import Admission
 from xmppfed.net.websocket import SUBPROTOCOL, StreamServerFactory
@@ -27,19 +28,33 @@ class _Channel(HTTPChannel):
 
     site: Any
     transport: Any
+    length: Any
     _deadline: Any = None
+    _refused = False
 
     def connectionMade(self) -> None:
         super().connectionMade()
-        if not self.site.admission.enter(self, self.getPeer().host):
+        if not self.site.admission.enter(self, getattr(self.getPeer(), "host", "local")):
+            self._refused = True
             self.transport.abortConnection()
             return
-        self._deadline = self.site.clock.callLater(self.site.timeouts.handshake, self.forceAbortClient)
+        self._deadline = self.site.clock.callLater(self.site.timeouts.handshake, self.transport.abortConnection)
+
+    def dataReceived(self, data: bytes) -> None:
+        if not self._refused:
+            super().dataReceived(data)
+
+    def allHeadersReceived(self) -> None:
+        """Refuse a body before it is stored: nothing here wants one, and that of a handshake would pass for frames."""
+        super().allHeadersReceived()
+        if self.length != 0:  # None when it comes in chunks
+            self._refused = True
+            self.transport.write(b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+            self.loseConnection()
 
     def handed_over(self, protocol: object) -> None:
         """The connection is a WebSocket's now."""
         self._deadline.cancel()
-        self.setTimeout(None)
         self.site.admission.hand_over(self, protocol)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -49,13 +64,23 @@ class _Channel(HTTPChannel):
         super().connectionLost(reason)
 
 
+class _Request(Request):
+    """A request whose answer does not name the version of Twisted."""
+
+    def render(self, resrc: IResource) -> None:
+        self.setHeader(b"server", b"xmppfed")
+        super().render(resrc)
+
+
 class HTTPPort(Site):
     """The Site behind the one HTTPS port."""
 
     noisy = False
+    requestFactory = _Request
 
     def __init__(self, root: Resource, clock: IReactorTime, timeouts: Timeouts, admission: Admission) -> None:
-        super().__init__(root, reactor=clock)
+        """Until it is authenticated, a connection counts in `admission`, whatever resource it asks for."""
+        super().__init__(root, timeout=None, reactor=clock)  # the channel's deadline is stricter
         self.protocol: Any = _Channel  # HTTP/1.1 alone: WebSocket needs it
         self.clock = clock
         self.timeouts = timeouts
@@ -70,9 +95,11 @@ class StreamResource(WebSocketResource):
     """Judges the handshake before it hands the connection over: the stock resource upgrades HTTP/1.0, version 8 and
     clients without subprotocol, and answers a page of its own without Upgrade."""
 
+    _log = Logger()
+
     def __init__(self, factory: StreamServerFactory) -> None:
+        """`factory` makes the protocols to which connections are handed over."""
         super().__init__(factory)
-        self._streams = factory
 
     def render(self, request: Request) -> Any:
         """Refuse with the status that tells why, or hand over."""
@@ -81,42 +108,51 @@ class StreamResource(WebSocketResource):
             status, text = refusal
             request.setResponseCode(status)
             request.setHeader(b"content-type", b"text/plain; charset=utf-8")
+            if status == 405:
+                request.setHeader(b"allow", b"GET")
             if status == 426:
                 request.setHeader(b"upgrade", b"websocket")
                 request.setHeader(b"sec-websocket-version", b"13")
             return text.encode()
         channel: Any = request.channel
         transport = channel.transport
-        answer = super().render(request)
+        try:
+            super().render(request)
+        except Exception:  # noqa: BLE001 - half handed over it belongs to nobody who would end it
+            self._log.failure("Fault while handing a WebSocket over")
+            transport.abortConnection()
         channel.handed_over(getattr(transport, "wrappedProtocol", None) or transport.protocol)
-        return answer
+        return NOT_DONE_YET
 
 
 def _refusal(request: Request) -> tuple[int, str] | None:
     """Status and explanation, if this is no WebSocket handshake for XMPP."""
-    get = request.getHeader
     if request.method != b"GET":
         return 405, f"Found the method {request.method!r}; wanted GET.\n"
     if request.clientproto != b"HTTP/1.1":
         return 400, "Found another version of HTTP; wanted HTTP/1.1, which WebSocket needs.\n"
-    if b"websocket" not in _tokens(get(b"upgrade")) or b"upgrade" not in _tokens(get(b"connection")):
+    upgrade, connection = (_tokens(request, name, fold=True) for name in (b"upgrade", b"connection"))
+    if b"websocket" not in upgrade or b"upgrade" not in connection:
         hint = "a reverse proxy in between must pass on the headers Upgrade and Connection"
         return 426, f"This is the place for XMPP over WebSocket. Found no request to upgrade; {hint}.\n"
-    if (get(b"sec-websocket-version") or b"").strip() != b"13":
+    if _tokens(request, b"sec-websocket-version") != [b"13"]:
         return 426, "Found another Sec-WebSocket-Version; wanted 13.\n"
-    if not _is_key(get(b"sec-websocket-key") or b""):
+    if not _is_key(_tokens(request, b"sec-websocket-key")):
         return 400, "Found no Sec-WebSocket-Key of 16 bytes.\n"
-    if SUBPROTOCOL.encode() not in _tokens(get(b"sec-websocket-protocol")):
+    if SUBPROTOCOL.encode() not in _tokens(request, b"sec-websocket-protocol"):
         return 400, "Found no Sec-WebSocket-Protocol: xmpp (RFC 7395, 3.1).\n"
     return None
 
 
-def _tokens(value: bytes | None) -> list[bytes]:
-    return [token.strip().lower() for token in (value or b"").split(b",")]
+def _tokens(request: Request, name: bytes, *, fold: bool = False) -> list[bytes]:
+    """The values of a header that is a list, also when it stands in several lines (RFC 9110, 5.3)."""
+    lines = request.requestHeaders.getRawHeaders(name) or []
+    tokens = [token.strip() for line in lines for token in line.split(b",")]
+    return [token.lower() for token in tokens] if fold else tokens
 
 
-def _is_key(value: bytes) -> bool:
+def _is_key(values: list[bytes]) -> bool:
     try:
-        return len(b64decode(value.strip(), validate=True)) == 16
+        return len(values) == 1 and len(b64decode(values[0], validate=True)) == 16
     except Base64Error:
         return False

@@ -1,7 +1,7 @@
 """Autobahn's WebSocket protocols with settings that are safe, as wires for streams (RFC 6455, RFC 7395, XEP-0468).
 
-Autobahn does the handshake, control frames, fragments and closing. Its own timers are off: time is kept by
-`Connection`. Plain text frames can take a shorter way, see `xmppfed.net.fastpath`.
+Time is kept by `Connection`, and by `xmppfed.net.websocketwire` for what lies below a stream. Plain text frames can
+take a shorter way, see `xmppfed.net.fastpath`.
 """
 
 from __future__ import annotations
@@ -14,172 +14,29 @@ from autobahn.twisted.websocket import (
     WebSocketServerFactory,
     WebSocketServerProtocol,
 )
-from autobahn.websocket.types import ConnectionDeny, ConnectionRequest, ConnectionResponse
+from autobahn.websocket.protocol import WebSocketProtocol
+from autobahn.websocket.types import ConnectionRequest, ConnectionResponse
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IPushProducer, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
-from xmppfed.errors import StreamCondition, StreamError
 from xmppfed.net.admission import Admission
 from xmppfed.net.connection import Connection
+from xmppfed.net.websocketwire import INTERNAL_ERROR, OPTIONS, POLICY, PROTOCOL_ERROR, QUIET, WebSocketWire, printable
 from xmppfed.timeouts import Timeouts
 
-__all__ = ["SUBPROTOCOL", "Acceptor", "StreamClientFactory", "StreamServerFactory", "StreamServerProtocol"]
+__all__ = [
+    "SUBPROTOCOL",
+    "Acceptor",
+    "StreamClientFactory",
+    "StreamClientProtocol",
+    "StreamServerFactory",
+    "StreamServerProtocol",
+]
 
 SUBPROTOCOL = "xmpp"
-MAX_FRAGMENTS = 64
-PINGS_PER_SECOND = 20
-_PROTOCOL_ERROR, _UNACCEPTABLE, _POLICY, _TOO_BIG = 1002, 1003, 1008, 1009
-
-_TIMERS_OFF = {
-    "openHandshakeTimeout": 0,
-    "closeHandshakeTimeout": 0,
-    "autoPingInterval": 0,
-    "autoPingTimeout": 0,
-    "failByDrop": False,
-    "utf8validateIncoming": False,  # `core.tree.check_text` does it, and is forty times faster
-}
-
-
-@implementer(IPushProducer)
-class _Output:
-    """Hears from the transport whether the peer reads."""
-
-    def __init__(self, protocol: _StreamProtocol) -> None:
-        self._protocol = protocol
-
-    def pauseProducing(self) -> None:
-        self._protocol.blocked = True
-        if self._protocol.connection is not None:
-            self._protocol.connection.output_blocked()
-
-    def resumeProducing(self) -> None:
-        self._protocol.blocked = False
-        if self._protocol.connection is not None:
-            self._protocol.connection.output_free()
-
-    def stopProducing(self) -> None:
-        """The transport is gone; `connectionLost` says so as well."""
-
-
-class _StreamProtocol:
-    """What both sides have in common: a mixin in front of Autobahn's protocols, and the `Wire` of a connection."""
-
-    connection: Connection[Any] | None = None
-    blocked = False
-    unmasked = False  # whether the last message came in unmasked frames
-
-    _fragments = 0
-    _pings = 0
-    _second = 0.0
-
-    def connectionMade(self: Any) -> None:
-        """Take the transport over; HTTPChannel, which may have had it, is still its producer and must not live on."""
-        super().connectionMade()  # type: ignore[misc]  # Autobahn's class stands behind this mixin
-        self.transport.unregisterProducer()
-        self.transport.registerProducer(_Output(self), True)
-
-    def connectionLost(self: Any, reason: Failure) -> None:
-        """The transport is gone."""
-        super().connectionLost(reason)  # type: ignore[misc]
-        if self.connection is not None:
-            connection, self.connection = self.connection, None
-            connection.wire_lost(self.wasNotCleanReason or "the peer closed the connection")
-
-    def onMessageBegin(self: Any, isBinary: bool) -> None:
-        """The first frame of a message: XMPP knows no binary ones (RFC 7395, 3.3)."""
-        super().onMessageBegin(isBinary)  # type: ignore[misc]
-        self._fragments = 0
-        if isBinary and not self.failedByMe:
-            self._fail_connection(_UNACCEPTABLE, "binary message")
-
-    def onMessageFrameBegin(self: Any, length: int) -> None:
-        """A frame: empty ones count as well."""
-        self._fragments += 1
-        self.unmasked = self.current_frame.mask is None
-        if self._fragments > MAX_FRAGMENTS and not self.failedByMe:
-            self._fail_connection(_POLICY, f"more than {MAX_FRAGMENTS} fragments")
-        super().onMessageFrameBegin(length)  # type: ignore[misc]
-
-    def onMessage(self: Any, payload: bytes, isBinary: bool) -> None:
-        """A whole message, which Autobahn has put together."""
-        if not self.failedByMe:
-            self.message(payload)
-
-    def message(self: Any, payload: bytes) -> None:
-        """A whole message, from either path."""
-        if self.connection is not None:
-            self.connection.received(payload)
-
-    def onPing(self: Any, payload: bytes) -> None:
-        """Answer, at a bounded rate."""
-        now = int(self.factory.clock.seconds())
-        if now != self._second:
-            self._second, self._pings = now, 0
-        self._pings += 1
-        if self._pings > PINGS_PER_SECOND:
-            self._fail_connection(_POLICY, f"more than {PINGS_PER_SECOND} pings a second")
-            return
-        if self.connection is not None:
-            self.connection.heard()
-        super().onPing(payload)  # type: ignore[misc]
-
-    def onPong(self, payload: bytes) -> None:
-        """The peer is there."""
-        if self.connection is not None:
-            self.connection.heard()
-
-    def _max_message_size_exceeded(self: Any, size: int, limit: int, reason: str) -> None:
-        """Autobahn's word that a frame header announces too much: nothing of it is buffered."""
-        if self.connection is not None:
-            text = f"Found a message of {size} bytes or more; at most {limit} are taken here."
-            self.connection.stream.fail(StreamError(StreamCondition.POLICY_VIOLATION, text))
-            self.connection.flush()
-        self._fail_connection(_TOO_BIG, reason)
-        if self.connection is not None:
-            self.connection.answered()
-
-    # The wire.
-
-    def attach(self, connection: Connection[Any]) -> None:
-        """What comes belongs to `connection` from now on."""
-        self.connection = connection
-        if self.blocked:
-            connection.output_blocked()
-
-    def write(self: Any, pieces: list[bytes]) -> None:
-        """One message for each piece."""
-        for piece in pieces:
-            self.sendMessage(piece)
-
-    def take_at_most(self, size: int) -> None:
-        """Judged from the frame header, before anything is buffered."""
-        self.maxFramePayloadSize = self.maxMessagePayloadSize = size
-
-    def settled(self) -> None:
-        """Only the receiving side counts strangers."""
-
-    def ping(self: Any) -> None:
-        """A WebSocket ping, without a payload."""
-        self.sendPing()
-
-    def pause(self: Any) -> None:
-        """Stop reading."""
-        self.transport.pauseProducing()
-
-    def resume(self: Any) -> None:
-        """Read again."""
-        self.transport.resumeProducing()
-
-    def close(self: Any, code: int) -> None:
-        """The closing handshake (RFC 6455, 7.1.2), unless it is under way."""
-        self.sendCloseFrame(code=code)
-
-    def abort(self: Any) -> None:
-        """Drop the transport."""
-        self.dropConnection(abort=True)
+_LONGEST_ANSWER = 16_384  # bytes of a server's answer to the handshake; what HTTPChannel takes of a client
 
 
 class Acceptor(Protocol):
@@ -189,25 +46,26 @@ class Acceptor(Protocol):
         """The connection for a wire whose first message is `first`; none when the wire must not be used."""
 
 
-class StreamServerProtocol(_StreamProtocol, WebSocketServerProtocol):  # type: ignore[misc]  # Autobahn has no types
-    """The receiving side of a WebSocket."""
+class StreamServerProtocol(WebSocketWire, WebSocketServerProtocol):  # type: ignore[misc]  # the mixin goes first
+    """The receiving side of a WebSocket. `origin` is what a browser says whose page it shows, None without one."""
 
     origin: str | None = None
     _deadline: Any = None
 
-    def onConnect(self, request: ConnectionRequest) -> str:
-        """Autobahn has judged the handshake; only the subprotocol of RFC 7395, 3.1 is left."""
-        if SUBPROTOCOL not in request.protocols:
-            raise ConnectionDeny(ConnectionDeny.BAD_REQUEST, "Wanted the WebSocket subprotocol xmpp.")
-        self.origin = request.origin
-        # A browser masks; servers that connect without Origin may not (PeerTube, xmpp-proxy).
-        self.requireMaskedClientFrames = request.origin is not None
-        return SUBPROTOCOL
+    def connectionMade(self) -> None:
+        """The peer has not long to send its stream header. The handshake takes no time: it has been received already."""
+        self._deadline = self.factory.clock.callLater(self.factory.timeouts.stream_open, self._not_opened)
+        super().connectionMade()
 
-    def onOpen(self) -> None:
-        """The handshake is done: the peer's stream header must follow."""
-        limit = self.factory.timeouts.stream_open
-        self._deadline = self.factory.clock.callLater(limit, self.abort)
+    def _not_opened(self) -> None:
+        self._fail_connection(POLICY, f"no stream header within {self.factory.timeouts.stream_open:.0f} s")
+
+    def onConnect(self, request: ConnectionRequest) -> str:
+        """`xmppfed.net.httpport` and Autobahn have judged the handshake."""
+        self.origin = request.origin or None  # Autobahn says "" when there was none
+        # A browser masks; servers that connect without Origin may not (PeerTube, xmpp-proxy).
+        self.requireMaskedClientFrames = self.origin is not None
+        return SUBPROTOCOL
 
     def message(self, payload: bytes) -> None:
         """The first message decides what kind of stream this is; the rest are the stream's."""
@@ -217,17 +75,21 @@ class StreamServerProtocol(_StreamProtocol, WebSocketServerProtocol):  # type: i
 
     def _first(self, payload: bytes) -> Connection[Any] | None:
         self._deadline.cancel()
-        connection = self.factory.acceptor.accept(self, payload)
+        try:
+            connection: Connection[Any] | None = self.factory.acceptor.accept(self, payload)
+        except Exception:  # noqa: BLE001 - Autobahn would keep what is raised on its way; no other connection may suffer
+            self._our_log.failure("Fault while taking a stream")
+            self._fail_connection(INTERNAL_ERROR, "internal error")
+            return None
         if connection is not None:
             self.attach(connection)
-        return self.connection
+        return connection
 
     def require_masks(self) -> bool:
-        """From now on every frame must be masked (RFC 6455, 5.1); false when the last one was not, which ends it."""
+        """From now on every frame must be masked (RFC 6455, 5.1); false when the last message was not, which ends it."""
         self.requireMaskedClientFrames = True
         if self.unmasked:
-            self._fail_connection(_PROTOCOL_ERROR, "unmasked frame of a client")
-            self._deadline = self.factory.clock.callLater(self.factory.timeouts.websocket_close, self.abort)
+            self._fail_connection(PROTOCOL_ERROR, "unmasked frame of a client")
         return not self.unmasked
 
     def settled(self) -> None:
@@ -236,7 +98,7 @@ class StreamServerProtocol(_StreamProtocol, WebSocketServerProtocol):  # type: i
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Nothing waits any more."""
-        if self._deadline is not None and self._deadline.active():
+        if self._deadline.active():
             self._deadline.cancel()
         self.factory.admission.leave(self)
         super().connectionLost(reason)
@@ -244,6 +106,9 @@ class StreamServerProtocol(_StreamProtocol, WebSocketServerProtocol):  # type: i
 
 class StreamServerFactory(WebSocketServerFactory):
     """Makes the protocols to which the HTTP resource hands its connections over."""
+
+    log = QUIET
+    noisy = False
 
     def __init__(
         self,
@@ -269,53 +134,76 @@ class StreamServerFactory(WebSocketServerFactory):
             allowedOrigins=["*"],  # any Origin may log in with a password; the services judge the rest
             allowNullOrigin=True,
             trustXForwardedFor=0,
-            perMessageCompressionAccept=lambda _: None,
-            **_TIMERS_OFF,
+            **OPTIONS,
         )
 
 
-class StreamClientProtocol(_StreamProtocol, WebSocketClientProtocol):  # type: ignore[misc]
+class StreamClientProtocol(WebSocketWire, WebSocketClientProtocol):  # type: ignore[misc]  # as above
     """The initiating side of a WebSocket."""
+
+    def dataReceived(self, data: bytes) -> None:
+        """Bound the answer to the handshake, which Autobahn searches from its beginning whenever a byte of it comes."""
+        if self.state != WebSocketProtocol.STATE_CONNECTING:
+            super().dataReceived(data)
+        elif len(self.data) + len(data) > _LONGEST_ANSWER and b"\r\n\r\n" not in self.data[-3:] + data:
+            self._refuse(f"found an answer longer than {_LONGEST_ANSWER} bytes; wanted the end of an HTTP header")
+        else:
+            self._answered(data)
+
+    def _answered(self, data: bytes) -> None:
+        try:
+            super().dataReceived(data)
+        except ValueError as error:  # not UTF-8, which Autobahn takes for granted
+            self._refuse(f"found an answer that cannot be read ({error}); wanted an HTTP header")
+
+    def _refuse(self, why: str) -> None:
+        self.factory.refused = why
+        self.abort()
 
     def onConnect(self, response: ConnectionResponse) -> None:
         """The server must have chosen our subprotocol (RFC 7395, 3.1)."""
         if response.protocol != SUBPROTOCOL:
             self.factory.refused = f"found subprotocol {response.protocol!r}; wanted {SUBPROTOCOL!r}"
-            self._fail_connection(_PROTOCOL_ERROR, "wanted the subprotocol xmpp")
+            self._fail_connection(PROTOCOL_ERROR, "wanted the subprotocol xmpp")
 
     def onOpen(self) -> None:
-        """The WebSocket is open."""
-        if not self.failedByMe:
+        """The WebSocket is open, if somebody still waits for it."""
+        if not self.failedByMe and not self.factory.opened.called:
             self.factory.opened.callback(self)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Before the WebSocket was open this is the answer to who waits for it."""
-        super().connectionLost(reason)
-        if not self.factory.opened.called:  # who timed out hears no second reason
-            text = self.factory.refused or self.wasNotCleanReason or reason.getErrorMessage()
-            self.factory.opened.errback(ConnectionError(text))
+        try:
+            super().connectionLost(reason)
+        finally:
+            if not self.factory.opened.called:  # who gave up hears no second reason
+                text = self.factory.refused or self.wasNotCleanReason or reason.getErrorMessage()
+                self.factory.opened.errback(ConnectionError(printable(text)))
 
 
 class StreamClientFactory(WebSocketClientFactory):
-    """Opens one WebSocket; `opened` gives the protocol, or a `ConnectionError` that says why not."""
+    """Opens one WebSocket; `opened` gives the protocol, or a `ConnectionError` that says why not. Cancelling `opened`
+    gives the attempt up, and its connection."""
 
+    log = QUIET
     protocol = StreamClientProtocol
     noisy = False
 
-    def __init__(self, url: str, origin: str | None, clock: IReactorTime, limit: int) -> None:
-        """`limit` is the most bytes that a message of the server may have at first."""
+    def __init__(self, url: str, origin: str | None, clock: IReactorTime, limit: int, timeouts: Timeouts | None = None) -> None:
+        """`limit` is the most bytes that a message of the server may have at first. Raises ValueError for a URL that is
+        none of WebSocket's (RFC 6455, 3)."""
         super().__init__(url=url, origin=origin, protocols=[SUBPROTOCOL], useragent="xmppfed", reactor=clock)
         self.clock = clock
+        self.timeouts = timeouts or Timeouts()
         self.refused = ""
-        self.opened: Deferred[StreamClientProtocol] = Deferred()
+        self.opened: Deferred[StreamClientProtocol] = Deferred(lambda _: self.abort())
         self._made: Any = None
         self.setProtocolOptions(
             maxFramePayloadSize=limit,
             maxMessagePayloadSize=limit,
             serverConnectionDropTimeout=0,
             perMessageCompressionOffers=[],
-            perMessageCompressionAccept=lambda _: None,
-            **_TIMERS_OFF,
+            **OPTIONS,
         )
 
     def buildProtocol(self, addr: Any) -> Any:
