@@ -77,8 +77,14 @@ def frame(
     flag = 0 if mask is None else 0x80
     form = form or (0 if size < 126 else 2 if size < 65536 else 8)
     length = bytes([flag | size]) if not form else bytes([flag | (126 if form == 2 else 127)]) + size.to_bytes(form, "big")
-    body = payload if mask is None else bytes(one ^ mask[i % 4] for i, one in enumerate(payload))
+    body = payload if mask is None else _masked(payload, mask)
     return bytes([fin << 7 | rsv << 4 | opcode]) + length + (mask or b"") + body
+
+
+def _masked(payload: bytes, mask: bytes) -> bytes:
+    size = len(payload)
+    key = (mask * (size // 4 + 1))[:size]
+    return (int.from_bytes(payload, "big") ^ int.from_bytes(key, "big")).to_bytes(size, "big")
 
 
 class Frame(NamedTuple):

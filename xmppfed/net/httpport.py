@@ -21,6 +21,8 @@ from xmppfed.timeouts import Timeouts
 
 __all__ = ["HTTPPort", "StreamResource"]
 
+_PHRASES = {400: b"Bad Request", 405: b"Method Not Allowed", 426: b"Upgrade Required"}  # Twisted does not know 426
+
 
 class _Channel(HTTPChannel):
     """An HTTP connection that must become a WebSocket, or be done, before the deadline: Site's own time-out counts only
@@ -106,12 +108,13 @@ class StreamResource(WebSocketResource):
         refusal = _refusal(request)
         if refusal is not None:
             status, text = refusal
-            request.setResponseCode(status)
+            request.setResponseCode(status, _PHRASES[status])
             request.setHeader(b"content-type", b"text/plain; charset=utf-8")
             if status == 405:
                 request.setHeader(b"allow", b"GET")
             if status == 426:
                 request.setHeader(b"upgrade", b"websocket")
+                request.setHeader(b"connection", b"upgrade")
                 request.setHeader(b"sec-websocket-version", b"13")
             return text.encode()
         channel: Any = request.channel
