@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Coroutine, Mapping
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -38,7 +39,7 @@ from xmppfed.testing.client import Client, LoginFailed
 from xmppfed.testing.configuring import Settings
 from xmppfed.testing.hosting import Directory, Ground, Hosted
 from xmppfed.testing.network import Network
-from xmppfed.testing.ways import WAYS
+from xmppfed.testing.ways import WAYS, Direct, WebSocket
 from xmppfed.testing.wire import Link
 from xmppfed.timeouts import Timeouts
 
@@ -76,22 +77,29 @@ class Federation:
         """
         prepared = [prepare_domain(domain) for domain in domains]
         _check_names(prepared, [*certificates, *configuration])
+        self._way = _way(wire)
         self.network = Network()
         self.network.reactor.advance(START)
         self.clients: list[Client] = []
-        self._way = WAYS[wire]
-        self._folder = TemporaryDirectory(prefix="xmppfed-")
         addresses = {domain: f"127.0.0.{number}" for number, domain in enumerate(prepared, 2)}
         found_by = Directory(self._way, addresses) if directory else None
-        folder = Path(self._folder.name)
-        ground = Ground(self.network, folder, self._way, found_by, modules, timeouts or Timeouts())
-        authority = ground.authority()
+        with ExitStack() as undo:
+            folder = Path(undo.enter_context(TemporaryDirectory(prefix="xmppfed-")))
+            ground = Ground(self.network, folder, self._way, found_by, modules, timeouts or Timeouts())
+            authority = ground.authority()
+            self._hosted = {
+                domain: Hosted(
+                    ground,
+                    authority,
+                    domain,
+                    address,
+                    certificates.get(domain, "valid"),
+                    [configuration.get(EVERY, {}), configuration.get(domain, {})],
+                )
+                for domain, address in addresses.items()
+            }
+            self._files = undo.pop_all()
         self._trust = TrustRoots([authority.certificate], system=False)
-        self._hosted: dict[str, Hosted] = {}
-        for domain, address in addresses.items():
-            settings = [configuration.get(EVERY, {}), configuration.get(domain, {})]
-            kind = certificates.get(domain, "valid")
-            self._hosted[domain] = Hosted(ground, authority, domain, address, kind, settings)
         for hosted in self._hosted.values():
             hosted.start()
 
@@ -178,7 +186,7 @@ class Federation:
                 left.append(str(error))
         for client in self.clients:
             client.leave()
-        self._folder.cleanup()
+        self._files.close()
         left += [
             f"{domain}: {address} is still a session" for domain in servers for address in servers[domain].sessions.resources
         ]
@@ -197,6 +205,12 @@ def _check_names(domains: Collection[str], named: Collection[str]) -> None:
     for name in named:
         if name not in (EVERY, *domains):
             raise ValueError(f"found {name!r} among the certificates or the configuration; wanted one of {', '.join(domains)}")
+
+
+def _way(wire: str) -> WebSocket | Direct:
+    if wire not in WAYS:
+        raise ValueError(f"found the wire {wire!r}; wanted one of {', '.join(WAYS)}")
+    return WAYS[wire]
 
 
 @cache
