@@ -114,7 +114,7 @@ class ProductionCode(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.network = Network()
-        self.reactor = self.network.reactor
+        self.reactor: Any = self.network.reactor
 
     def test_tls_echo(self) -> None:
         """TLS above the transports, with its small writes on the network's clock."""
