@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from functools import partial
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from xmppfed.core.events import (
     Authenticated,
@@ -21,7 +23,7 @@ from xmppfed.core.events import (
     StreamFailed,
     VerifyRequested,
 )
-from xmppfed.core.jid import JID
+from xmppfed.core.jid import JID, prepare_domain
 from xmppfed.core.negotiation.dialback import ReceivingDialback
 from xmppfed.core.negotiation.feature import Feature
 from xmppfed.core.negotiation.sasl import ReceivingSASL
@@ -38,8 +40,8 @@ from xmppfed.errors import (
     StreamError,
 )
 from xmppfed.net.arrival import Arrival
-from xmppfed.net.certificates import moment
 from xmppfed.net.connection import Connection
+from xmppfed.net.websocketwire import printable
 from xmppfed.routing.router import Router
 from xmppfed.services.federation import Federation, Trust
 
@@ -63,7 +65,7 @@ class Incoming:
         self._pairs: set[Pair] = set()
         self._dialback = ReceivingDialback()
         self._sasl = ReceivingSASL({})
-        self._gone = False
+        self._work: set[Deferred[None]] = set()
         self._expiry: IDelayedCall | None = None
 
     def handle(self, event: Event) -> None:
@@ -83,10 +85,11 @@ class Incoming:
                 self.log.info("server {domain} authenticated by {mechanism}", domain=str(peer), mechanism=mechanism)
             case AuthFailed(mechanism, error):
                 self.log.warn(
-                    "server {domain} failed {mechanism}: {reason}", domain=self._domain, mechanism=mechanism, reason=error
+                    "server {domain} failed {mechanism}: {reason}", domain=self._domain, mechanism=mechanism, reason=str(error)
                 )
             case StreamFailed(error, sent):
-                self.log.warn("stream from {domain} failed: {reason}", domain=self._domain, reason=str(error), sent=sent)
+                reason = printable(str(error))
+                self.log.warn("stream from {domain} failed: {reason}", domain=self._domain, reason=reason, sent=sent)
             case _:
                 pass  # Established and StreamClosed need nothing of us
 
@@ -95,8 +98,9 @@ class Incoming:
         self._connection.fail(error)
 
     def lost(self, reason: str) -> None:
-        """The connection is gone."""
-        self._gone = True
+        """The connection is gone, and nobody waits for our answers."""
+        for work in list(self._work):
+            work.cancel()
         if self._expiry is not None and self._expiry.active():
             self._expiry.cancel()
         self._federation.streams.discard(self)
@@ -105,22 +109,28 @@ class Incoming:
     def _open(self, sender: str | None, to: str | None) -> None:
         """Offer what can prove the peer to be the domain it says it is."""
         local, self._domain = _domain(to), _domain(sender)
-        if local not in self._federation.domains:
-            self._stream.fail(
-                StreamError(StreamCondition.HOST_UNKNOWN, f"Found {ascii(to)[:64]} as 'to'; it is not served here.")
-            )
-            return
-        if self._domain in self._federation.domains:
-            text = f"Found {self._domain} as 'from'; that is served here."
-            self._stream.fail(StreamError(StreamCondition.INVALID_FROM, text))
-            return
         unproved = self._federation.unproved(self._domain, self._arrival.certificate) if self._domain else "found no 'from'"
-        if unproved is not None and self._federation.trust is Trust.EXTERNAL:
-            self._stream.fail(StreamError(StreamCondition.NOT_AUTHORIZED, f"{unproved[0].upper()}{unproved[1:]}."))
+        refusal = self._refusal(local, sender, to, unproved)
+        if refusal is not None:
+            self._stream.fail(refusal)
             return
         if unproved is not None:
             self.log.info("{domain} cannot use EXTERNAL: {reason}", domain=self._domain, reason=unproved)
         self._stream.accept(local, self._features(external=unproved is None))
+
+    def _refusal(self, local: str, sender: str | None, to: str | None, unproved: str | None) -> StreamError | None:
+        """Why a stream with this header is not for us."""
+        if self._federation.stopping:
+            return StreamError(StreamCondition.SYSTEM_SHUTDOWN)
+        if local not in self._federation.domains:
+            return StreamError(StreamCondition.HOST_UNKNOWN, f"Found {ascii(to)[:64]} as 'to'; it is not served here.")
+        if sender and not self._domain:
+            return StreamError(StreamCondition.IMPROPER_ADDRESSING, f"Found {ascii(sender)[:64]} as 'from'; wanted a domain.")
+        if self._domain in self._federation.domains:
+            return StreamError(StreamCondition.INVALID_FROM, f"Found {self._domain} as 'from'; that is served here.")
+        if unproved is not None and self._federation.trust is Trust.EXTERNAL:
+            return StreamError(StreamCondition.NOT_AUTHORIZED, f"{unproved[0].upper()}{unproved[1:]}.")
+        return None
 
     def _features(self, *, external: bool) -> list[Feature]:
         features: list[Feature] = []
@@ -145,10 +155,8 @@ class Incoming:
         """What the certificate proved holds as long as the certificate (RFC 6120, 13.7.2.3)."""
         certificate = self._arrival.certificate
         assert certificate is not None  # EXTERNAL was offered because of it
-        left = (certificate.not_after - moment(self._federation.clock)).total_seconds()
-        text = f"The certificate of {self._domain} has expired."
-        expired = StreamError(StreamCondition.NOT_AUTHORIZED, text)
-        self._expiry = self._federation.clock.callLater(max(left, 0), self._connection.fail, expired)
+        expired = StreamError(StreamCondition.RESET, f"The certificate of {self._domain} has expired.")
+        self._expiry = self._federation.at_expiry(certificate, lambda: self._connection.fail(expired))
 
     async def _verify(self, pair: Pair, key: str, stream_id: str) -> None:
         """Dialback as the receiving server (XEP-0220, 2.1.2): ask the authoritative one."""
@@ -156,12 +164,15 @@ class Incoming:
         if error is not None:
             self._dialback.answer(self._stream, pair, False, error)
             return
-        reason = await self._federation.ask(pair, stream_id, key)
+        try:
+            reason = await self._federation.ask(pair, stream_id, key)
+        except StanzaError as failed:
+            reason, error = failed.text, failed
         if reason is None:
             self._pairs.add(pair)
         else:
             self.log.warn("dialback of {sender} to {to} failed: {reason}", sender=pair.sender, to=pair.to, reason=reason)
-        self._dialback.answer(self._stream, pair, reason is None, _dialback_error(reason))
+        self._dialback.answer(self._stream, pair, reason is None, error)
 
     def _unacceptable(self, pair: Pair) -> StanzaError | None:
         if pair.to not in self._federation.domains:
@@ -174,15 +185,22 @@ class Incoming:
 
     async def _answer(self, pair: Pair, key: str, stream_id: str) -> None:
         """Dialback as the authoritative server (XEP-0220, 2.2.2)."""
-        valid = pair.sender in self._federation.domains and await self._federation.is_ours(pair, stream_id, key)
-        self._dialback.answer_verify(self._stream, pair, stream_id, valid)
+        error = None
+        if pair.sender not in self._federation.domains:
+            error = StanzaError(StanzaCondition.ITEM_NOT_FOUND, text=f"{pair.sender} is not served here.")
+        valid = error is None and await self._federation.is_ours(pair, stream_id, key)
+        self._dialback.answer_verify(self._stream, pair, stream_id, valid, error)
 
-    def _later(self, work: Any) -> None:
+    def _later(self, work: Coroutine[Deferred[Any], Any, None]) -> None:
+        """Have the stream go on when the work is done; if it is gone by then, the work is canceled."""
         answered = Deferred.fromCoroutine(work)
-        answered.addCallback(lambda _: None if self._gone else self._connection.answered())
-        answered.addErrback(self._fault)
+        self._work.add(answered)
+        answered.addCallbacks(lambda _: self._connection.answered(), self._fault)
+        answered.addBoth(lambda _: self._work.discard(answered))
 
-    def _fault(self, failure: Any) -> None:
+    def _fault(self, failure: Failure) -> None:
+        if failure.check(CancelledError):
+            return
         self.log.failure("fault while judging {domain}", failure, domain=self._domain)
         self._connection.fail(StreamError(StreamCondition.INTERNAL_SERVER_ERROR))
 
@@ -209,14 +227,6 @@ class Incoming:
 def _domain(text: str | None) -> str:
     """The prepared domain that `text` is, or nothing."""
     try:
-        jid = JID.parse(text or "")
+        return prepare_domain(text or "")
     except JIDError:
         return ""
-    return "" if jid.local or jid.resource else jid.domain
-
-
-def _dialback_error(reason: str | None) -> StanzaError | None:
-    """An invalid key is `invalid`; that nobody could be asked is an error of its own (XEP-0220, 2.4)."""
-    if reason is None or reason.startswith("dialback answered 'invalid'"):
-        return None
-    return StanzaError(StanzaCondition.REMOTE_SERVER_NOT_FOUND, text=reason)

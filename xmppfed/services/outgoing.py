@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from xmppfed.core.events import (
@@ -22,6 +23,8 @@ from xmppfed.core.events import (
 from xmppfed.core.stanza import Stanza
 from xmppfed.errors import StreamCondition, StreamError, XMPPFedError
 from xmppfed.net.connection import Connection
+from xmppfed.net.peer import PeerCertificate
+from xmppfed.net.websocketwire import printable
 
 if TYPE_CHECKING:
     from xmppfed.services.federation import Federation
@@ -46,15 +49,25 @@ class Outgoing:
 
     log = Logger()
 
-    def __init__(self, federation: Federation, pair: Pair, question: Question | None, connection: Connection[Outgoing]) -> None:
+    def __init__(
+        self,
+        federation: Federation,
+        pair: Pair,
+        question: Question | None,
+        connection: Connection[Outgoing],
+        certificate: PeerCertificate | None,
+    ) -> None:
+        """`certificate` is what the server proved itself by. Cancelling `ready` gives the stream up."""
         self._federation = federation
         self._pair = pair
         self._question = question
         self._connection = connection
+        self._certificate = certificate
         self._reasons: list[str] = []
         self._established = False
+        self._expiry: IDelayedCall | None = None
         self.verdict: str | None = None  # why the key we asked about is not valid
-        self.ready: Deferred[Outgoing] = Deferred()
+        self.ready: Deferred[Outgoing] = Deferred(self._give_up)
         federation.streams.add(self)
 
     def send(self, stanza: Stanza) -> None:
@@ -74,18 +87,17 @@ class Outgoing:
         """Judge what the server did."""
         match event:
             case Established() if self._question is None:
-                self._established = True
-                self._ready()
+                self._establish()
             case KeyVerified(pair, stream_id, valid, reason):
                 if Question(pair, stream_id) == self._question:
                     self.verdict = None if valid else reason
                     self._ready()
             case AuthFailed(mechanism, error):
-                self._reasons.append(f"{mechanism} was refused: {error}")
+                self._reasons.append(f"{mechanism} was refused: {printable(str(error))}")
             case PairRefused(_, reason):
-                self._reasons.append(reason)
+                self._reasons.append(printable(reason))
             case StreamFailed(error, sent):
-                self._leave(f"{'we ended' if sent else 'the server ended'} the stream with {error}")
+                self._leave(f"{'we ended' if sent else 'the server ended'} the stream with {printable(str(error))}")
             case StreamClosed():
                 self._leave("the server closed the stream")
             case StanzaReceived():
@@ -97,18 +109,34 @@ class Outgoing:
     def lost(self, reason: str) -> None:
         """The connection is gone."""
         self._leave(reason)
+        if self._expiry is not None and self._expiry.active():
+            self._expiry.cancel()
         self._federation.streams.discard(self)
+
+    def _establish(self) -> None:
+        self._established = True
+        if self._certificate is not None and not self._certificate.problems:
+            self._expiry = self._federation.at_expiry(self._certificate, self._expired)
+        self.log.info(
+            "stream from {sender} to {to} is established by {mechanism}",
+            sender=self._pair.sender,
+            to=self._pair.to,
+            mechanism=self._connection.stream.mechanism,
+        )
+        self._ready()
+
+    def _expired(self) -> None:
+        """The next stanza makes another stream, whose certificate is judged then."""
+        self._leave("the server's certificate has expired")
+        self._connection.close()
 
     def _ready(self) -> None:
         if not self.ready.called:
-            if self._established:
-                self.log.info(
-                    "stream from {sender} to {to} is established by {mechanism}",
-                    sender=self._pair.sender,
-                    to=self._pair.to,
-                    mechanism=self._connection.stream.mechanism,
-                )
             self.ready.callback(self)
+
+    def _give_up(self, ready: Deferred[Outgoing]) -> None:
+        ready.errback(CancelledError())
+        self._connection.cut("nobody waits for this stream any more")
 
     def _leave(self, reason: str) -> None:
         """Nothing can be sent any more; who waits for the stream hears every reason."""
