@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Failure", "NotMet", "Scenario"]
+__all__ = ["Failure", "NotMet", "Scenario", "show"]
 
 
 class Failure(Exception):
@@ -33,3 +33,8 @@ class Scenario:
                 raise NotMet(f"{command} is not installed")
         folder.mkdir(parents=True)
         self.play(folder)
+
+
+def show(text: str) -> None:
+    """Say what a scenario has seen."""
+    print(f"  {text}", flush=True)

@@ -1,0 +1,172 @@
+"""Our own server as others run it: `twistd xmppfed` with a configuration file, in a process of its own."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.interop.client import Client
+from tests.interop.processes import free_port, running, wait_until
+from tests.interop.scenario import Failure
+
+__all__ = ["Ours", "Plan", "ours"]
+
+_TWISTD = "from twisted.scripts.twistd import run; run()"
+_CONFIG = """\
+data_dir = "{domain}"
+trust_anchors = ["{authority}"]
+allow_private_addresses = ["127.0.0.0/8"]
+
+[domains."{domain}"]
+certificate = "{certificate}"
+
+[services.http]
+endpoint = "tcp:{port}:interface={address}"
+tls = {tls}
+public_addresses = {public}
+
+[services.c2s_ws]
+
+[services.s2s_ws]
+trust = "{trust}"
+
+[services.s2s_ws.static_routes]
+{routes}
+
+[modules.disco]
+[modules.ping]
+[modules.version]
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A server to be: one domain at `address` and `port`, and the URLs of `routes` all at 127.0.0.1.
+
+    Clients find it at `public_port`, by the name `shown`, which differ behind a proxy and with a wrong certificate.
+    """
+
+    domain: str
+    certificate: Path
+    authority: Path
+    routes: Mapping[str, str] = field(default_factory=dict)
+    trust: str = "external-or-dialback"
+    behind_proxy: bool = False
+    address: str = "127.0.0.1"
+    port: int = field(default_factory=free_port)
+    public_port: int = 0
+    shown: str = ""
+    public: tuple[str, ...] = ()
+
+    @property
+    def url(self) -> str:
+        """Where other servers find it."""
+        return f"wss://{self.domain}:{self.public_port or self.port}/xmpp-websocket"
+
+    def config(self) -> str:
+        """The configuration file."""
+        return _CONFIG.format(
+            domain=self.domain,
+            authority=self.authority,
+            certificate=self.certificate,
+            port=self.port,
+            address=self.address,
+            tls='"behind-proxy"' if self.behind_proxy else "true",
+            public=json.dumps(self.public),
+            trust=self.trust,
+            routes="\n".join(f'"{to}" = {{ url = "{url}", addresses = ["127.0.0.1"] }}' for to, url in self.routes.items()),
+        )
+
+
+@dataclass(frozen=True)
+class Ours:
+    """A running server, its process and its log."""
+
+    plan: Plan
+    folder: Path
+    log: Path
+    process: subprocess.Popen[bytes]
+    clients: list[Client] = field(default_factory=list)
+    """Those who must be gone before the server stops: they would not answer its closing."""
+
+    def add(self, user: str) -> None:
+        """Make an account whose password is its name."""
+        self._command("user/add", {"address": f"{user}@{self.plan.domain}", "password": user})
+
+    def client(self, user: str) -> Client:
+        """Log an account in that `add` made."""
+        plan = self.plan
+        port = plan.public_port or plan.port
+        client = Client.log_in(user, user, plan.domain, port, plan.authority, host=plan.shown, address=plan.address)
+        self.clients.append(client)
+        return client
+
+    def has_said(self, text: str) -> bool:
+        """Whether the log has this text by now."""
+        return text in self.log.read_text(errors="replace")
+
+    def must_say(self, text: str) -> None:
+        """Wait for a text in the log; raises `Failure` with the end of the log when it does not come."""
+        try:
+            wait_until(lambda: self.has_said(text), f"{text!r} in {self.log.name}")
+        except Failure as failure:
+            raise Failure(f"{failure}; it ends with: {self.log.read_text(errors='replace')[-1500:]}") from None
+
+    def must_not_say(self, text: str) -> None:
+        """Look once whether the log has a text that nobody should see."""
+        if self.has_said(text):
+            raise Failure(f"found {text!r} in {self.log.name}")
+
+    def answers(self) -> bool:
+        """Whether the control socket answers; everything else listens by then."""
+        try:
+            self._command("status", {})
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+        return True
+
+    def _command(self, name: str, arguments: dict[str, str]) -> None:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(self.folder / self.plan.domain / "control.sock"))
+            request = http.client.HTTPConnection("localhost")
+            request.sock = connection
+            request.request("POST", f"/{name}", json.dumps(arguments))
+            response = request.getresponse()
+            answer = response.read()
+        if response.status != 200:
+            raise Failure(f"{name} was refused: {answer!r}")
+
+
+@contextmanager
+def ours(folder: Path, plan: Plan, *users: str, name: str = "") -> Iterator[Ours]:
+    """A running server with accounts for `users`. With another `name` it can be started again in the same folder."""
+    config = folder / f"{plan.domain}.toml"
+    config.write_text(plan.config())
+    (folder / plan.domain).mkdir(exist_ok=True)
+    name = name or plan.domain
+    arguments = [sys.executable, "-c", _TWISTD, "--nodaemon", "--pidfile=", "xmppfed", "--config", str(config)]
+    with running(name, arguments, folder, []) as process:
+        server = Ours(plan, folder, folder / f"{name}.log", process)
+
+        def ready() -> bool:
+            if process.poll() is not None:
+                log = server.log.read_text(errors="replace")[-2000:]
+                raise Failure(f"{plan.domain} ended with status {process.returncode}: {log}")
+            return server.answers()
+
+        wait_until(ready, f"{plan.domain} answering at its control socket")
+        for user in users:
+            server.add(user)
+        try:
+            yield server
+        finally:
+            for client in server.clients:
+                client.close()
+        server.must_not_say("Traceback")
