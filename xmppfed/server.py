@@ -21,6 +21,7 @@ from xmppfed import config as configuration
 from xmppfed import extend
 from xmppfed.config import Config
 from xmppfed.core.events import Pair
+from xmppfed.core.identity import ascii_domain
 from xmppfed.core.jid import JID
 from xmppfed.discovery.discovery import Discovery
 from xmppfed.discovery.fetch import DocumentClient, Resolve
@@ -35,10 +36,11 @@ from xmppfed.routing.remotes import Remotes
 from xmppfed.routing.router import Router
 from xmppfed.routing.sessions import Sessions
 from xmppfed.services.c2s_ws import C2SWebSocket
-from xmppfed.services.clients import ClientPolicy, Clients
+from xmppfed.services.clients import Clients
 from xmppfed.services.control import Command, Control, user_commands
 from xmppfed.services.federation import Federation, Trust
 from xmppfed.services.http import FIRST_LIMIT, HTTPService
+from xmppfed.services.login import ClientPolicy
 from xmppfed.services.s2s_ws import S2SWebSocket
 from xmppfed.services.wellknown import documents, well_known
 from xmppfed.storage.interface import Accounts
@@ -81,14 +83,18 @@ class Server(MultiService):
         accounts: Accounts,
         sessions: Sessions,
         remotes: Remotes,
+        known: Mapping[str, type[msgspec.Struct]],
     ) -> None:
+        """`known` has the options of every module that the configuration can name."""
         super().__init__()
         self.config = config
         self.router = router
         self.accounts = accounts
         self.sessions = sessions
         self.remotes = remotes
+        self.federation: Federation | None = None
         self._contexts = contexts
+        self._known = known
 
     def startService(self) -> None:
         """Start every service; what cannot listen stops the start."""
@@ -116,10 +122,13 @@ class Server(MultiService):
 
     def reload(self) -> None:
         """Read the configuration again and take over certificates and trust anchors; streams stay. Raises `ConfigError`."""
-        config = configuration.load(self.config.file, module_options())
+        config = configuration.load(self.config.file, self._known)
+        trust = TrustRoots.load(config.trust_anchors)
         if self._contexts is not None:
-            self._contexts.reload(_certificates(config), TrustRoots.load(config.trust_anchors))
-        self.log.info("certificates were read again")
+            self._contexts.reload(_certificates(config), trust)
+        if self.federation is not None:
+            self.federation.trust_roots = trust
+        self.log.info("certificates and trust anchors were read again")
 
 
 class _Storage(Service):
@@ -135,9 +144,14 @@ class _Storage(Service):
         return Deferred.fromCoroutine(self._accounts.close())
 
 
-def module_options() -> dict[str, type[msgspec.Struct]]:
-    """The options of every installed module, by its name."""
-    return dict(extend.installed_options())
+def module_options() -> Mapping[str, type[msgspec.Struct]]:
+    """The options of every installed module, by its name; only those that are looked at are imported."""
+    return extend.installed_options()
+
+
+def _known(modules: Mapping[str, type[extend.Module]]) -> Mapping[str, type[msgspec.Struct]]:
+    own = {name: module.options for name, module in modules.items()}
+    return {**module_options(), **own} if own else module_options()
 
 
 def make_service(config: Config, reactor: Any) -> Server:
@@ -171,17 +185,19 @@ def assemble(config: Config, world: World) -> Server:
     remotes = Remotes(world.reactor, ways.connect, world.timeouts)
     ways.remotes = remotes
     router = Router(config.domains, sessions, remotes, handlers)
-    server = Server(config, contexts, router, world.accounts, sessions, remotes)
+    server = Server(config, contexts, router, world.accounts, sessions, remotes, _known(world.modules))
     services = config.services
+    clients = None
     if services.http is not None:
         http = _http(config, services.http, world, contexts)
         http.setServiceParent(server)
         if services.c2s_ws is not None:
-            c2s = _c2s_ws(services.c2s_ws, config, world, sessions, router)
+            clients = _clients(services.c2s_ws, config, world, sessions, router)
+            c2s = C2SWebSocket(clients, world.timeouts, services.c2s_ws.max_stanza_bytes)
             c2s.setServiceParent(server)
             http.take(c2s)
         if services.s2s_ws is not None:
-            federation = _federation(services.s2s_ws, config, world, remotes, contexts, trust)
+            server.federation = federation = _federation(services.s2s_ws, config, world, remotes, contexts, trust)
             ways.open = federation.connect
             s2s = S2SWebSocket(federation, router)
             s2s.setServiceParent(server)
@@ -189,7 +205,7 @@ def assemble(config: Config, world: World) -> Server:
     _add_modules(config, world.modules, handlers, router, server)
     if world.control:
         users = user_commands(world.accounts, config.domains, world.run_in_thread)
-        commands = {**users, **_server_commands(server, sessions, users["user/delete"])}
+        commands = {**users, **_server_commands(server, clients, users["user/delete"])}
         Control(world.reactor, config.data_dir, commands).setServiceParent(server)
     _Storage(world.accounts).setServiceParent(server)
     return server
@@ -223,8 +239,9 @@ def _http(config: Config, options: HTTPOptions, world: World, contexts: ServerCo
         behind_proxy=options.behind_proxy,
         fast_path=c2s is None or c2s.fast_path,
     )
+    first = next(iter(config.domains))
     published = documents(
-        public_url=options.public_url or f"https://{next(iter(config.domains))}",
+        public_url=options.public_url or f"https://{ascii_domain(first) or first}",
         public_addresses=options.public_addresses,
         c2s=c2s is not None,
         s2s=s2s is not None,
@@ -233,10 +250,9 @@ def _http(config: Config, options: HTTPOptions, world: World, contexts: ServerCo
     return http
 
 
-def _c2s_ws(options: C2SWebSocketOptions, config: Config, world: World, sessions: Sessions, router: Router) -> C2SWebSocket:
+def _clients(options: C2SWebSocketOptions, config: Config, world: World, sessions: Sessions, router: Router) -> Clients:
     policy = ClientPolicy(frozenset(options.anonymous), frozenset(options.allowed_origins), options.see_other_uri)
-    clients = Clients(config.domains, world.accounts, sessions, router, world.run_in_thread, policy)
-    return C2SWebSocket(clients, world.timeouts, options.max_stanza_bytes)
+    return Clients(config.domains, world.accounts, sessions, router, world.run_in_thread, policy)
 
 
 def _federation(
@@ -250,13 +266,13 @@ def _federation(
     allowed = config.allow_private_addresses
 
     def wrap_tls(endpoint: Any, host: str) -> Any:
-        return tls_endpoint(world.reactor, endpoint, strict_connection_creator(host, trust, world.reactor))
+        return tls_endpoint(world.reactor, endpoint, strict_connection_creator(host, federation.trust_roots, world.reactor))
 
     fetch = DocumentClient(world.reactor, world.resolve, allowed, wrap_tls, world.timeouts)
     routes = {domain: StaticRoute(route.url, route.addresses) for domain, route in options.static_routes.items()}
     sources = [*world.sources, StaticRoutes(routes), HostMetaDocuments(fetch.get)]
     discovery = Discovery(world.reactor, sources, world.resolve, allowed)
-    return Federation(
+    federation = Federation(
         world.reactor,
         config.domains,
         remotes,
@@ -269,6 +285,7 @@ def _federation(
         world.timeouts,
         options.max_stanza_bytes,
     )
+    return federation
 
 
 def _add_modules(
@@ -281,12 +298,13 @@ def _add_modules(
         module.setServiceParent(server)
 
 
-def _server_commands(server: Server, sessions: Sessions, delete_account: Command) -> Mapping[str, Command]:
+def _server_commands(server: Server, clients: Clients | None, delete_account: Command) -> Mapping[str, Command]:
     async def delete(arguments: dict[str, Any]) -> object:
-        """Delete an account, and end the sessions it still has."""
+        """Delete an account, and end the streams it still has."""
         answer = await delete_account(arguments)
-        for session in sessions.of(JID.parse(arguments["address"]).bare):
-            session.end(StreamError(StreamCondition.NOT_AUTHORIZED, "The account was deleted."))
+        if clients is not None:
+            account = JID.parse(arguments["address"])
+            clients.end_account(account, StreamError(StreamCondition.NOT_AUTHORIZED, "The account was deleted."))
         return answer
 
     async def reload(_: dict[str, Any]) -> object:

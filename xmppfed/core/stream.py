@@ -286,6 +286,7 @@ class Stream:
         if opening.to != self._header.to or (opening.sender and self.remote and opening.sender != self.remote):
             text = f"Found a restart from {opening.sender!r} to {opening.to!r}; wanted the addresses of the first header."
             raise StreamError(StreamCondition.NOT_AUTHORIZED, text)
+        self.lang = _language(opening.lang)
         self._answer_header()
 
     def _answer_header(self) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Collection, Coroutine, Mapping
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Collection, Coroutine
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -23,12 +21,9 @@ from xmppfed.core.events import (
     StreamClosed,
     StreamFailed,
 )
-from xmppfed.core.identity import jid_matched
-from xmppfed.core.jid import JID
+from xmppfed.core.jid import JID, prepare_domain
 from xmppfed.core.negotiation.bind import LegacySession, ReceivingBind
 from xmppfed.core.negotiation.sasl import ReceivingSASL
-from xmppfed.core.sasl.keys import ScramKeys, decoy_keys, verify_password
-from xmppfed.core.sasl.registry import create_server, offered
 from xmppfed.core.sasl.steps import Claim
 from xmppfed.core.stanza import Stanza
 from xmppfed.errors import (
@@ -43,27 +38,14 @@ from xmppfed.errors import (
 from xmppfed.net.arrival import Arrival
 from xmppfed.net.connection import Connection
 from xmppfed.net.gathering import Gathering
+from xmppfed.net.websocketwire import printable
 from xmppfed.routing.router import Router
 from xmppfed.routing.sessions import Sessions
+from xmppfed.services.login import ClientPolicy, Login, Passwords, parsed
 from xmppfed.storage.interface import Accounts, StorageError
 from xmppfed.storage.threads import RunInThread
 
-__all__ = ["ClientPolicy", "ClientSession", "Clients"]
-
-_PLAIN_HASH = "sha256"
-
-
-@dataclass(frozen=True, slots=True)
-class ClientPolicy:
-    """Who may log in how. A browser's Origin must be on the list for what needs no password (RFC 6455, 10.2)."""
-
-    anonymous: frozenset[str] = frozenset()
-    allowed_origins: frozenset[str] = frozenset()
-    see_other_uri: str | None = None  # where every client is sent instead (RFC 7395, 3.6.1)
-
-    def trusts_origin(self, arrival: Arrival) -> bool:
-        """Whether a script of a stranger's page cannot be behind this connection."""
-        return arrival.origin is None or arrival.origin in self.allowed_origins
+__all__ = ["ClientSession", "Clients"]
 
 
 class Clients:
@@ -79,10 +61,9 @@ class Clients:
         policy: ClientPolicy,
     ) -> None:
         self.domains = domains
-        self.accounts = accounts
         self.sessions = sessions
         self.router = router
-        self.run_in_thread = run_in_thread
+        self.passwords = Passwords(accounts, run_in_thread)
         self.policy = policy
         self.streams: Gathering[ClientSession] = Gathering()
 
@@ -91,6 +72,12 @@ class Clients:
         session = ClientSession(self, arrival, connection)
         self.streams.add(session)
         return session
+
+    def end_account(self, account: JID, error: StreamError) -> None:
+        """End every stream that is authenticated as `account`, bound or not."""
+        for session in self.streams:
+            if session.account == account:
+                session.end(error)
 
 
 class ClientSession:
@@ -103,11 +90,17 @@ class ClientSession:
         self._arrival = arrival
         self._connection = connection
         self._stream = connection.stream
+        self._login: Login | None = None
         self._sasl: ReceivingSASL | None = None
         self._bind = ReceivingBind()
         self.jid = JID("", "", "")
         self._full = self._bare = ""
         self._ended = False
+
+    @property
+    def account(self) -> JID | None:
+        """Whose stream this is, once it is authenticated."""
+        return self._stream.peer
 
     # What the router calls.
 
@@ -136,12 +129,12 @@ class ClientSession:
             case BindRequested(resource):
                 self._bind_resource(resource)
             case Authenticated(peer, mechanism):
-                self.log.info("client {jid} logged in by {mechanism}", jid=str(peer), mechanism=mechanism)
+                self.log.info("{jid} logged in from {address} by {mechanism}", jid=str(peer), mechanism=mechanism, **self._who)
             case AuthFailed(mechanism, error):
-                self.log.info("login by {mechanism} failed: {reason}", mechanism=mechanism, reason=str(error))
+                self._log_failure("login from {address} by {mechanism} failed: {reason}", error, mechanism=mechanism)
             case StreamFailed(error, sent):
                 self._leave()
-                self.log.info("stream of {jid} failed: {reason}", jid=self._full, reason=str(error), sent=sent)
+                self._log_failure("stream of {jid} from {address} failed: {reason}", error, jid=self._name, sent=sent)
             case StreamClosed():
                 self._leave()
             case _:
@@ -151,50 +144,37 @@ class ClientSession:
         """The connection is gone."""
         self._leave()
         self._clients.streams.discard(self)
-        self.log.debug("connection of {jid} is gone: {reason}", jid=self._full, reason=reason)
+        self.log.debug("connection of {jid} from {address} is gone: {reason}", jid=self._name, reason=reason, **self._who)
+
+    def _log_failure(self, text: str, error: Exception, **fields: object) -> None:
+        """A peer may have written the reason: nothing of it may pass for a line of ours."""
+        self.log.info(text, reason=printable(str(error)), **self._who, **fields)
+
+    @property
+    def _who(self) -> dict[str, str]:
+        return {"address": self._arrival.address, "stream": self._stream.id}
+
+    @property
+    def _name(self) -> str:
+        return self._full or str(self.account or "nobody yet")
 
     # Login.
 
     def _open(self, to: str | None) -> None:
         try:
-            domain = JID.parse(to or "").domain
+            domain = prepare_domain(to or "")
         except JIDError:
             domain = ""
         if domain not in self._clients.domains:
-            text = f"Found {ascii(to)[:64]} as the domain; it is not served here."
+            text = f"Found {ascii(to)[:64]} as the domain of the stream; wanted one that is served here."
             self._stream.fail(StreamError(StreamCondition.HOST_UNKNOWN, text))
             return
         if self._clients.policy.see_other_uri is not None:
             self._stream.close(self._clients.policy.see_other_uri)
             return
-        bindings = self._arrival.bindings(domain)
-        self._sasl = ReceivingSASL(self._mechanisms(domain, bindings), list(bindings))
+        self._login = Login(self._clients.passwords, self._clients.policy, self._arrival, domain)
+        self._sasl = ReceivingSASL(self._login.mechanisms(), list(self._login.bindings))
         self._stream.accept(domain, [self._sasl, self._bind, LegacySession()])
-
-    def _mechanisms(self, domain: str, bindings: Mapping[str, bytes]) -> Mapping[str, Callable[[], Any]]:
-        trusted = self._clients.policy.trusts_origin(self._arrival)
-        names = offered(
-            bindings=bindings,
-            encrypted=self._arrival.secure,
-            external=trusted and self._certified(domain) is not None,
-            anonymous=trusted and domain in self._clients.policy.anonymous,
-        )
-        return {name: partial(create_server, name, secrets.token_urlsafe(18), bindings) for name in names}
-
-    def _certified(self, domain: str) -> JID | None:
-        """The one account of `domain` that a trusted certificate names (XEP-0178, 2)."""
-        certificate = self._arrival.certificate
-        if certificate is None or not certificate.trusted:
-            return None
-        named = []
-        for text in certificate.names.xmpp_addresses:
-            try:
-                jid = JID.parse(text)
-            except JIDError:
-                continue
-            if jid.domain == domain and jid_matched(certificate.names, jid):
-                named.append(jid.bare)
-        return named[0] if len(named) == 1 else None
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
         """Answer an event when storage or a thread has: the connection goes on then."""
@@ -213,47 +193,17 @@ class ClientSession:
         self.log.failure("fault during a login", failure)
         self._connection.fail(StreamError(StreamCondition.INTERNAL_SERVER_ERROR))
 
-    async def _keys(self, username: str, hash_name: str) -> ScramKeys:
-        """The keys of an account, or keys that no password has: a stranger must not learn who exists (RFC 5802, 9)."""
-        accounts, domain = self._clients.accounts, self._stream.local
-        keys = await accounts.keys(domain, username)
-        if keys is not None and hash_name in keys:
-            return keys[hash_name]
-        return decoy_keys(await accounts.secret("decoy keys"), domain, username, hash_name)
-
     async def _provide_keys(self, username: str, hash_name: str) -> None:
-        keys = await self._keys(username, hash_name)
-        assert self._sasl is not None  # it asked
-        self._sasl.provide_keys(self._stream, keys)
+        assert self._login is not None and self._sasl is not None  # they asked
+        self._sasl.provide_keys(self._stream, await self._login.keys(username, hash_name))
 
     async def _judge(self, claim: Claim) -> None:
-        sasl = self._sasl
-        assert sasl is not None  # it asked
+        login, sasl = self._login, self._sasl
+        assert login is not None and sasl is not None  # they asked
         try:
-            sasl.accept(self._stream, await self._accepted(claim), claim)
+            sasl.accept(self._stream, await login.accepted(claim), claim)
         except SASLError as error:
             sasl.reject(self._stream, error)
-
-    async def _accepted(self, claim: Claim) -> JID:
-        """Who the client is; raises `SASLError` when it is nobody."""
-        jid = self._claimed(claim)
-        if claim.password is not None:
-            password = claim.password
-            keys = await self._keys(claim.authcid, _PLAIN_HASH)
-            if not await self._clients.run_in_thread(lambda: verify_password(keys, password)):
-                raise SASLError(SASLCondition.NOT_AUTHORIZED)
-        if claim.authzid and not _same(claim.authzid, jid):
-            raise SASLError(SASLCondition.INVALID_AUTHZID, f"Found {ascii(claim.authzid)[:64]}; wanted {jid} or nothing.")
-        return jid
-
-    def _claimed(self, claim: Claim) -> JID:
-        domain = self._stream.local
-        if claim.mechanism == "EXTERNAL":
-            certified = self._certified(domain)
-            if certified is None:
-                raise SASLError(SASLCondition.NOT_AUTHORIZED)
-            return certified
-        return JID(claim.authcid or secrets.token_hex(10), domain)
 
     def _bind_resource(self, resource: str) -> None:
         peer = self._stream.peer
@@ -293,18 +243,11 @@ class ClientSession:
         self._clients.router.route(stamped)
 
     def _is_own(self, claimed: str) -> bool:
-        return _same(claimed, self.jid.bare) or _same(claimed, self.jid)
+        return parsed(claimed) in (self.jid, self.jid.bare)
 
     def _refuse(self, stanza: Stanza, error: StanzaError) -> None:
         if stanza.type not in ("error", "result"):
             self.deliver(stanza.error(error).with_attributes(to=self._full))
-
-
-def _same(text: str, jid: JID) -> bool:
-    try:
-        return JID.parse(text) == jid
-    except JIDError:
-        return False
 
 
 def _iq_problem(stanza: Stanza) -> StanzaError | None:

@@ -30,6 +30,7 @@ from xmppfed.timeouts import Timeouts
 __all__ = ["FIRST_LIMIT", "PATHS", "HTTPService", "StreamService"]
 
 PATHS = (b"xmpp-websocket", b"ws", b"xmpp-websocket-s2s")
+SERVICE_RESTART = 1012  # the code of a WebSocket whose server goes away and comes back (RFC 6455, 7.4.1, by IANA's list)
 FIRST_LIMIT = 10_000  # bytes that a stanza may have before authentication
 
 
@@ -84,7 +85,10 @@ class HTTPService(MultiService):
         self._services[service.profile.name] = service
 
     def accept(self, protocol: StreamServerProtocol, first: bytes) -> Connection[Any] | None:
-        """The connection for a WebSocket whose first message is `first`."""
+        """The connection for a WebSocket whose first message is `first`; none once this service has stopped."""
+        if not self.running:
+            protocol.close(SERVICE_RESTART)
+            return None
         try:
             profile = opening_profile(first)
         except StreamError:
@@ -128,8 +132,8 @@ class _NotServed:
 
     def handle(self, event: Event) -> None:
         if isinstance(event, OpenRequested):
-            text = f"Found a stream of kind {self._profile.name}, which this server does not take."
-            self._stream.fail(StreamError(StreamCondition.HOST_UNKNOWN, text))
+            text = f"Found a stream of {self._profile.content}, which this server does not take here."
+            self._stream.fail(StreamError(StreamCondition.INVALID_NAMESPACE, text))
 
     def lost(self, reason: str) -> None:
         """Nobody was served."""
