@@ -50,6 +50,7 @@ docs: $(VENV)/.installed-docs ## the documentation, in docs/_build/html
 	$(PYTHON) -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
 interop: $(VENV)/.installed-test | build ## real clients, servers and proxies against ours
+	bash scripts/install_peers.sh
 	$(PYTHON) -m tests.interop
 
 bench: $(VENV)/.installed-test | build ## costs beside those of a peer; BENCH=long for more

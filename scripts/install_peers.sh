@@ -15,6 +15,8 @@ want 'test -n "$(find /usr/lib /usr/share -name "lunbound.so" -print -quit)"' lu
 want 'command -v nginx' nginx-light
 want 'command -v node' nodejs
 want 'command -v npm' npm
+want 'command -v ip' iproute2
+want 'command -v unshare' util-linux
 
 if [ "${#packages[@]}" -eq 0 ]; then
     echo "Every peer is installed."

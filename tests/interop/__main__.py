@@ -8,10 +8,16 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.interop import dialects, federation, rehearsal
+from tests.interop import demo, dialects, discovery, federation, rehearsal
 from tests.interop.scenario import Failure, NotMet, Scenario
 
-SCENARIOS: list[Scenario] = [*rehearsal.SCENARIOS, *federation.SCENARIOS, *dialects.SCENARIOS]
+SCENARIOS: list[Scenario] = [
+    *rehearsal.SCENARIOS,
+    *demo.SCENARIOS,
+    *federation.SCENARIOS,
+    *discovery.SCENARIOS,
+    *dialects.SCENARIOS,
+]
 
 
 def main(words: list[str]) -> int:
