@@ -6,6 +6,7 @@ import shutil
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 
 from tests.interop import demo, dialects, discovery, federation, rehearsal
@@ -41,6 +42,8 @@ def _play(scenario: Scenario) -> str:
         verdict, line = "not met", f"not met: {scenario.name} ({missing})"
     except Failure as failure:
         verdict, line = "failed", f"failed: {scenario.name}: {failure} (files: {folder})"
+    except Exception:  # noqa: BLE001 - the others must still be played
+        verdict, line = "failed", f"failed: {scenario.name} (files: {folder}): {traceback.format_exc()}"
     else:
         verdict, line = "met", f"met: {scenario.name} ({time.monotonic() - start:.1f} s)"
     print(line, flush=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.interop.client import Client
-from tests.interop.processes import free_port, running, wait_until
+from tests.interop.processes import PATIENCE, free_port, running, wait_until
 from tests.interop.scenario import Failure
 
 __all__ = ["Ours", "Plan", "ours"]
@@ -134,6 +134,7 @@ class Ours:
 
     def _command(self, name: str, arguments: dict[str, str]) -> None:
         with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(PATIENCE)
             connection.connect(str(self.folder / self.plan.domain / "control.sock"))
             request = http.client.HTTPConnection("localhost")
             request.sock = connection
