@@ -294,6 +294,7 @@ def _add_modules(
     host = extend.Host(config.domains, router.route, handlers.features)
     for name, options in config.modules.items():
         module = (known.get(name) or extend.load(name))(host, options)
+        module.setName(f"modules.{name}")
         extend.register(module, handlers)
         module.setServiceParent(server)
 

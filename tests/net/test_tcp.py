@@ -150,6 +150,16 @@ class Beginning(OverNetwork):
         protocol.dataReceived(HEADER)
         self.assertEqual(self.accepting.connections, [])
 
+    def test_dismissed(self) -> None:
+        """When the server stops, a stranger without a stream is dropped; a stream is for its service to end."""
+        silent, (_, connection) = self.connect(), self.opened()
+        self.accepting.wires[0].settled()
+        self.admission.dismiss()
+        self.network.pump()
+        self.assertIsNotNone(silent.lost)
+        self.accepting.wires[0].dismiss()
+        self.assertIs(connection.stream.state, State.ESTABLISHED)
+
     def test_room_again(self) -> None:
         """A place is free again when a stranger is gone, or has authenticated."""
         self.connect().transport.loseConnection()

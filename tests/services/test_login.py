@@ -440,99 +440,14 @@ class BehindProxyWithoutCertificate(RawCase):
         self.assertEqual(raw.scram(bindings={"tls-exporter": b"x"}).name, "success")
 
 
-class Storage(RawCase):
-    """What the storage does while somebody logs in."""
+class Changes(RawCase):
+    """What becomes of an account while somebody logs in to it."""
 
     def opened(self) -> Raw:
         """A client that may log in."""
         raw = self.raw()
         raw.open()
         return raw
-
-    def slow(self, method: str = "keys") -> Deferred[None]:
-        """Let the storage answer only when the result fires."""
-        gate: Deferred[None] = Deferred()
-        real = getattr(self.server.accounts, method)
-
-        async def late(*arguments: object) -> object:
-            await gate
-            return await real(*arguments)
-
-        self.patch(self.server.accounts, method, late)
-        return gate
-
-    def test_fails(self) -> None:
-        """A storage that fails is no wrong password: temporary-auth-failure, the stream lives (RFC 6120, 6.5.11)."""
-        patched = self.patch(self.server.accounts, "keys", self.broken)
-        raw = self.opened()
-        self.assertEqual(condition(raw.plain()), "temporary-auth-failure")
-        self.assertEqual(condition(raw.scram()), "temporary-auth-failure")
-        patched.restore()
-        self.assertEqual(raw.plain().name, "success")
-        self.assertEqual(len(self.flushLoggedErrors(StorageError)), 2)
-
-    async def broken(self, *_: object) -> object:
-        """A storage that fails."""
-        raise StorageError("The disk is full.")
-
-    def test_fault(self) -> None:
-        """A fault of ours ends this stream alone, without a detail: internal-server-error."""
-
-        async def faulty(*_: object) -> object:
-            raise ZeroDivisionError("a secret detail")
-
-        patched = self.patch(self.server.accounts, "keys", faulty)
-        raw, other = self.opened(), self.opened()
-        answer = raw.plain()
-        self.assertEqual(condition(answer), "internal-server-error")
-        self.assertNotIn("detail", answer.to_xml())
-        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
-        patched.restore()
-        self.assertEqual(other.plain().name, "success")
-
-    def test_slow(self) -> None:
-        """A slow storage makes this client wait, and nobody else; what it says meanwhile is read later."""
-        gate = self.slow()
-        raw = self.opened()
-        message = b64encode(f"\0juliet\0{PASSWORD}".encode()).decode()
-        self.assertEqual(raw.sasl("auth", message, "PLAIN").name, "nothing")
-        opening = raw.open()
-        self.assertEqual(opening, [])
-        gate.callback(None)
-        self.network.pump()
-        self.assertEqual([one.name for one in raw.take()], ["success", "open", "features"])
-
-    def test_slow_beyond_the_deadline(self) -> None:
-        """A storage that never answers costs the login its 30 s, and no more."""
-        gate = self.slow()
-        raw = self.opened()
-        raw.sasl("auth", b64encode(b"n,,n=juliet,r=abcdefgh").decode(), "SCRAM-SHA-256")
-        self.network.advance(30)
-        self.assertEqual(stream_error(raw.take()), "connection-timeout")
-        gate.callback(None)
-        self.network.pump()
-        self.assertEqual(raw.take(), [])
-
-    def test_client_goes_away(self) -> None:
-        """An answer for a client that has gone meanwhile is nobody's."""
-        for mechanism, message in (("PLAIN", f"\0juliet\0{PASSWORD}"), ("SCRAM-SHA-256", "n,,n=juliet,r=abcdefgh")):
-            gate = self.slow()
-            raw = self.opened()
-            raw.sasl("auth", b64encode(message.encode()).decode(), mechanism)
-            raw.drop()
-            gate.callback(None)
-            self.network.pump()
-            self.assertEqual(dict(self.server.sessions.resources), {})
-
-    def test_client_goes_away_and_storage_fails(self) -> None:
-        """Nor is a failure."""
-        gate = self.slow()
-        raw = self.opened()
-        raw.sasl("auth", b64encode(b"n,,n=juliet,r=abcdefgh").decode(), "SCRAM-SHA-256")
-        raw.drop()
-        gate.errback(StorageError("The disk is gone."))
-        self.network.pump()
-        self.assertEqual(len(self.flushLoggedErrors(StorageError)), 1)
 
     def test_password_changed_while_logging_in(self) -> None:
         """Who had begun to prove the old password when it was changed has proved nothing."""

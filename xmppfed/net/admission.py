@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from ipaddress import IPv6Address, IPv6Network, ip_address
+from typing import Protocol
 
-__all__ = ["Admission"]
+__all__ = ["Admission", "Stranger"]
+
+
+class Stranger(Protocol):
+    """A connection on which nobody has authenticated yet."""
+
+    def dismiss(self) -> None:
+        """The server stops: end the connection, unless a stream has begun on it, which its service ends."""
 
 
 class Admission:
@@ -15,13 +23,13 @@ class Admission:
         """`each` is the most that one address may have; None behind a proxy, whose address all share."""
         self._total = total
         self._each = each
-        self._origins: dict[object, str] = {}
+        self._origins: dict[Stranger, str] = {}
         self._counts: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._origins)
 
-    def enter(self, connection: object, address: str) -> bool:
+    def enter(self, connection: Stranger, address: str) -> bool:
         """Admit a new connection, if there is room."""
         origin = _origin(address)
         if len(self._origins) >= self._total or (self._each is not None and self._counts[origin] >= self._each):
@@ -30,12 +38,17 @@ class Admission:
         self._counts[origin] += 1
         return True
 
-    def hand_over(self, old: object, new: object) -> None:
+    def hand_over(self, old: Stranger, new: Stranger) -> None:
         """The same connection is represented by another object now."""
         if old in self._origins:
             self._origins[new] = self._origins.pop(old)
 
-    def leave(self, connection: object) -> None:
+    def dismiss(self) -> None:
+        """Send every stranger away."""
+        for connection in list(self._origins):
+            connection.dismiss()
+
+    def leave(self, connection: Stranger) -> None:
         """The connection is gone, or its peer no stranger any more; saying it twice does no harm."""
         origin = self._origins.pop(connection, None)
         if origin is not None:

@@ -54,7 +54,11 @@ class _Channel(HTTPChannel):
             self.transport.write(b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
             self.loseConnection()
 
-    def handed_over(self, protocol: object) -> None:
+    def dismiss(self) -> None:
+        """Whatever was asked for, it comes too late."""
+        self.transport.abortConnection()
+
+    def handed_over(self, protocol: Any) -> None:
         """The connection is a WebSocket's now."""
         self._deadline.cancel()
         self.site.admission.hand_over(self, protocol)

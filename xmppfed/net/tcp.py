@@ -141,6 +141,11 @@ class StreamServerProtocol(StreamProtocol):
             self.attach(self.factory.acceptor.accept(self))
         super().received(data)
 
+    def dismiss(self) -> None:
+        """A stream would come too late."""
+        if self.connection is None:
+            self.abort()
+
     def settled(self) -> None:
         """The peer does not count among the strangers any more."""
         self.factory.admission.leave(self)

@@ -23,7 +23,16 @@ from twisted.python.failure import Failure
 
 from xmppfed.net.admission import Admission
 from xmppfed.net.connection import Connection
-from xmppfed.net.websocketwire import INTERNAL_ERROR, OPTIONS, POLICY, PROTOCOL_ERROR, QUIET, WebSocketWire, printable
+from xmppfed.net.websocketwire import (
+    INTERNAL_ERROR,
+    OPTIONS,
+    POLICY,
+    PROTOCOL_ERROR,
+    QUIET,
+    SERVICE_RESTART,
+    WebSocketWire,
+    printable,
+)
 from xmppfed.timeouts import Timeouts
 
 __all__ = [
@@ -91,6 +100,11 @@ class StreamServerProtocol(WebSocketWire, WebSocketServerProtocol):  # type: ign
         if self.unmasked:
             self._fail_connection(PROTOCOL_ERROR, "unmasked frame of a client")
         return not self.unmasked
+
+    def dismiss(self) -> None:
+        """A stream would come too late."""
+        if self.connection is None:
+            self._fail_connection(SERVICE_RESTART, "the server stops")
 
     def settled(self) -> None:
         """The peer does not count among the strangers any more."""

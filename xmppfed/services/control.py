@@ -47,6 +47,8 @@ class CommandRefused(XMPPFedError):
 class Control(Service):
     """Listens at `data_dir/control.sock`, mode 0600, and runs `commands` by their names."""
 
+    name = "control"
+
     def __init__(self, reactor: IReactorUNIX, data_dir: Path, commands: Mapping[str, Command]) -> None:
         self._reactor, self._path = reactor, data_dir / SOCKET_NAME
         self._commands = commands

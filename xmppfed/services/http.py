@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from twisted.application.internet import StreamServerEndpointService
 from twisted.application.service import MultiService
 from twisted.application.strports import service as listen
+from twisted.internet.defer import Deferred
 from twisted.web.resource import Resource
 
 from xmppfed.core.events import Event, OpenRequested
@@ -30,7 +31,6 @@ from xmppfed.timeouts import Timeouts
 __all__ = ["FIRST_LIMIT", "PATHS", "HTTPService", "StreamService"]
 
 PATHS = (b"xmpp-websocket", b"ws", b"xmpp-websocket-s2s")
-SERVICE_RESTART = 1012  # the code of a WebSocket whose server goes away and comes back (RFC 6455, 7.4.1, by IANA's list)
 FIRST_LIMIT = 10_000  # bytes that a stanza may have before authentication
 
 
@@ -68,7 +68,7 @@ class HTTPService(MultiService):
         self._behind_proxy = behind_proxy
         self._services: dict[str, StreamService] = {}
         self.root = Resource()
-        admission = Admission(each=None) if behind_proxy else Admission()
+        self._admission = admission = Admission(each=None) if behind_proxy else Admission()
         protocol = FastStreamServerProtocol if fast_path else StreamServerProtocol
         streams = StreamResource(StreamServerFactory(self, reactor, timeouts, FIRST_LIMIT, admission, protocol))
         for path in PATHS:
@@ -84,11 +84,14 @@ class HTTPService(MultiService):
         """Give `service` the streams of its kind."""
         self._services[service.profile.name] = service
 
+    def stopService(self) -> Deferred[object]:
+        """Listen no more, and send away who has no stream yet; streams are ended by their services."""
+        stopped: Deferred[object] = super().stopService()
+        self._admission.dismiss()
+        return stopped
+
     def accept(self, protocol: StreamServerProtocol, first: bytes) -> Connection[Any] | None:
-        """The connection for a WebSocket whose first message is `first`; none once this service has stopped."""
-        if not self.running:
-            protocol.close(SERVICE_RESTART)
-            return None
+        """The connection for a WebSocket whose first message is `first`."""
         try:
             profile = opening_profile(first)
         except StreamError:
