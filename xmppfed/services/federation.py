@@ -33,8 +33,9 @@ from xmppfed.net.dial import Dialer, DialFailed, Line, Target
 from xmppfed.net.gathering import Gathering
 from xmppfed.net.peer import PeerCertificate
 from xmppfed.net.tls import ServerContexts, TrustRoots
+from xmppfed.net.websocketwire import printable
 from xmppfed.routing.remotes import Remotes
-from xmppfed.services.outgoing import AttemptFailed, Outgoing, Question
+from xmppfed.services.outgoing import AttemptFailed, Outgoing
 from xmppfed.timeouts import Timeouts
 
 __all__ = ["MAX_ATTEMPTS", "MAX_QUESTIONS", "MAX_WAITING_QUESTIONS", "Federation", "SecretSource", "Trust"]
@@ -136,7 +137,7 @@ class Federation:
         await self._questions.acquire()
         try:
             features = partial(_verifying, pair, stream_id, key)
-            outgoing = await self._reach(Pair(pair.to, pair.sender), features, Question(pair, stream_id))
+            outgoing = await self._reach(Pair(pair.to, pair.sender), features)
         except DiscoveryError as error:
             raise StanzaError(StanzaCondition.REMOTE_SERVER_NOT_FOUND, text=str(error)) from None
         finally:
@@ -163,9 +164,9 @@ class Federation:
             features.append(InitiatingDialback(pair, partial(dialback_key, secret)))
         return features
 
-    def _reach(self, pair: Pair, features: Features, question: Question | None = None) -> Deferred[Outgoing]:
+    def _reach(self, pair: Pair, features: Features) -> Deferred[Outgoing]:
         """A stream to `pair.to` that is ready for what it is made for; fails with a `DiscoveryError` of every reason."""
-        reaching = Deferred.fromCoroutine(self._try_all(pair, features, question))
+        reaching = Deferred.fromCoroutine(self._try_all(pair, features))
         self._reaching.add(reaching)
         return reaching.addBoth(self._reached, reaching)
 
@@ -175,7 +176,7 @@ class Federation:
             return Failure(DiscoveryError(_STOPPING))
         return result
 
-    async def _try_all(self, pair: Pair, features: Features, question: Question | None) -> Outgoing:
+    async def _try_all(self, pair: Pair, features: Features) -> Outgoing:
         if self.stopping:
             raise DiscoveryError(_STOPPING)
         found = await self._discovery.candidates(pair.to)
@@ -183,7 +184,7 @@ class Federation:
         targets = _targets(found.candidates)
         for candidate, address in islice(targets, MAX_ATTEMPTS):
             try:
-                return await self._attempt(pair, candidate, address, features(), question)
+                return await self._attempt(pair, candidate, address, features())
             except (DialFailed, AttemptFailed) as error:
                 reasons.append(f"{candidate.url} at {address}: {error}")
         if left := sum(1 for _ in targets):
@@ -191,15 +192,13 @@ class Federation:
         self._discovery.expire(pair.to)
         raise DiscoveryError("\n".join(reasons))
 
-    async def _attempt(
-        self, pair: Pair, candidate: Candidate, address: str, features: Sequence[Feature], question: Question | None
-    ) -> Outgoing:
+    async def _attempt(self, pair: Pair, candidate: Candidate, address: str, features: Sequence[Feature]) -> Outgoing:
         line, certificate = await self._dial(pair, candidate, address)
         new_id = partial(secrets.token_hex, 16)
         stream = Stream(line.framing, features, receiving=False, new_id=new_id, limit=self.limit, secure=True)
 
         def made(connection: Connection[Outgoing]) -> Outgoing:
-            return Outgoing(self, pair, question, connection, certificate)
+            return Outgoing(self, pair, connection, certificate)
 
         connection = Connection(stream, line.wire, made, self.clock, self.timeouts, self.timeouts.server_silence)
         outgoing = connection.owner
@@ -263,11 +262,12 @@ def _mismatch(what: str, certificate: PeerCertificate | None, domain: str, wante
     """Why a certificate does not prove the domain, in words; `proved` says that another name in it was enough."""
     if certificate is None:
         return f"found no {what}; wanted one for {wanted}"
+    names = printable(str(certificate.names))  # whatever a stranger may have had signed, or has signed himself
     if certificate.problems:
         problems = "; ".join(certificate.problems)
-        return f"found a {what} for {certificate.names} ({problems}); wanted a trusted one for {wanted}"
+        return f"found a {what} for {names} ({problems}); wanted a trusted one for {wanted}"
     if not proved and domain_name_matched(certificate.names, domain) is None:
-        return f"found a {what} for {certificate.names}; wanted one for {wanted}"
+        return f"found a {what} for {names}; wanted one for {wanted}"
     return None
 
 

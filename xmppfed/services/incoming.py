@@ -54,6 +54,19 @@ class Incoming:
     """Owns a stream that came in. Authorization is per ordered pair, on this stream (RFC 6120, 8.1.2.2)."""
 
     log = Logger()
+    __slots__ = (
+        "_arrival",
+        "_connection",
+        "_dialback",
+        "_domain",
+        "_expiry",
+        "_federation",
+        "_pairs",
+        "_router",
+        "_sasl",
+        "_stream",
+        "_work",
+    )
 
     def __init__(self, federation: Federation, router: Router, arrival: Arrival, connection: Connection[Incoming]) -> None:
         self._federation = federation

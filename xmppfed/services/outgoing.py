@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -29,38 +28,39 @@ from xmppfed.net.websocketwire import printable
 if TYPE_CHECKING:
     from xmppfed.services.federation import Federation
 
-__all__ = ["AttemptFailed", "Outgoing", "Question"]
+__all__ = ["AttemptFailed", "Outgoing"]
 
 
 class AttemptFailed(XMPPFedError):
     """A server was reached, and the stream to it came to nothing; the text says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What a stream for verification only asks about (XEP-0220, 2.2)."""
-
-    pair: Pair
-    stream_id: str
-
-
 class Outgoing:
     """Owns a stream to `pair.to`. `ready` gives this object once the stream has reached what it is for."""
 
     log = Logger()
+    __slots__ = (
+        "_certificate",
+        "_connection",
+        "_established",
+        "_expiry",
+        "_federation",
+        "_pair",
+        "_reasons",
+        "ready",
+        "verdict",
+    )
 
     def __init__(
         self,
         federation: Federation,
         pair: Pair,
-        question: Question | None,
         connection: Connection[Outgoing],
         certificate: PeerCertificate | None,
     ) -> None:
         """`certificate` is what the server proved itself by. Cancelling `ready` gives the stream up."""
         self._federation = federation
         self._pair = pair
-        self._question = question
         self._connection = connection
         self._certificate = certificate
         self._reasons: list[str] = []
@@ -86,12 +86,11 @@ class Outgoing:
     def handle(self, event: Event) -> None:
         """Judge what the server did."""
         match event:
-            case Established() if self._question is None:
+            case Established():
                 self._establish()
-            case KeyVerified(pair, stream_id, valid, reason):
-                if Question(pair, stream_id) == self._question:
-                    self.verdict = None if valid else reason
-                    self._ready()
+            case KeyVerified(_, _, valid, reason):
+                self.verdict = None if valid else reason
+                self._ready()
             case AuthFailed(mechanism, error):
                 self._reasons.append(f"{mechanism} was refused: {printable(str(error))}")
             case PairRefused(_, reason):

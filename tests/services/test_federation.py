@@ -1,0 +1,493 @@
+"""Reaching other domains: candidates one after another, every reason told, nothing left waiting; and policies of trust."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.services.peers import Listener, PeerTLS, WebSocketPeer
+from tests.services.s2s import (
+    JULIET,
+    OURS,
+    ROMEO,
+    THEIR_ADDRESS,
+    THEIRS,
+    URL,
+    DialbackScript,
+    S2SCase,
+    Script,
+    external,
+    message,
+    offered,
+    opening,
+    stream_error,
+)
+from xmppfed.net.issuing import self_signed
+from xmppfed.services import federation
+from xmppfed.testing.federation import Federation
+
+ROUTE = {"url": "wss://xmpp.host.example/ws", "addresses": [THEIR_ADDRESS]}
+SECOND, THIRD = "127.0.9.2", "127.0.9.3"
+
+
+class Silent(Script):
+    """Speaks WebSocket, and no XMPP."""
+
+    def text(self, text: str) -> None:
+        """Say nothing."""
+
+
+class Mute(WebSocketPeer):
+    """Takes the connection, and does not answer the handshake."""
+
+    def _shake(self) -> bool:
+        return False
+
+
+class Candidates(S2SCase):
+    """Three addresses for one domain: what is wrong with one leads to the next."""
+
+    routes = {THEIRS: (THEIR_ADDRESS, SECOND, THIRD)}
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.client = self.juliet()
+
+    def reasons(self) -> list[str]:
+        """What the sender is told of each address."""
+        condition, text = self.bounced(self.client)
+        self.assertEqual(condition, "remote-server-not-found")
+        return [line.partition(": ")[2] for line in text.splitlines() if line.startswith(f"{URL} at ")]
+
+    def test_first(self) -> None:
+        """The first address that works is used, and no other is tried."""
+        first, second = self.listen(), self.listen(address=SECOND)
+        self.write(self.client)
+        self.assertEqual((len(first.peers), len(second.peers)), (1, 0))
+        self.assertEqual(first.peer.bodies, ["Art thou not Romeo?"])
+
+    def test_refused(self) -> None:
+        """Nobody listens at the first address: the second works, and nobody hears of it."""
+        second = self.listen(address=SECOND)
+        self.write(self.client)
+        self.assertEqual(second.peer.bodies, ["Art thou not Romeo?"])
+        self.client.expect_nothing()
+
+    def test_wrong_certificate(self) -> None:
+        """A server with a certificate for another domain gets no stream header; the next address works."""
+        first, second = self.listen(certificate=self.issue("other.example")), self.listen(address=SECOND)
+        self.write(self.client)
+        self.assertEqual([peer.messages for peer in first.peers], [[]])
+        self.assertEqual(second.peer.bodies, ["Art thou not Romeo?"])
+
+    def test_every_reason(self) -> None:
+        """Where none works, the error has a line for each: what was tried, which names were found and wanted."""
+        self.listen(certificate=self.issue("other.example"))
+        self.listen(address=SECOND, certificate=self.loaded(self_signed(THEIRS, self.now)))
+        self.write(self.client)
+        wrong, own, refused = self.reasons()
+        self.assertEqual(wrong, f"found a certificate for DNS other.example; wanted one for {THEIRS} (SNI {THEIRS})")
+        self.assertIn("found a certificate for xmppAddr montague.example, DNS montague.example (self-signed certificate); ", own)
+        self.assertIn(f"wanted a trusted one for {THEIRS}", own)
+        self.assertIn("no connection: ", refused)
+
+    def test_no_connection_in_time(self) -> None:
+        """An address that never answers costs 10 s."""
+        self.network.blackhole(THEIR_ADDRESS)
+        second = self.listen(address=SECOND)
+        self.write(self.client)
+        self.network.advance(9.9)
+        self.assertEqual(second.peers, [])
+        self.network.advance(0.2)
+        self.assertEqual(second.peer.bodies, ["Art thou not Romeo?"])
+
+    def waited(self, first: Any, seconds: float) -> None:
+        """The first address is given up after so many seconds, not earlier, and the second used."""
+        second = self.listen(address=SECOND)
+        self.write(self.client)
+        self.network.advance(seconds - 0.1)
+        self.assertEqual(second.peers, [])
+        self.network.advance(0.2)
+        self.assertEqual(second.peer.bodies, ["Art thou not Romeo?"])
+        self.network.advance(2)
+        self.assertIsNotNone(first.peer.lost)
+
+    def test_no_tls(self) -> None:
+        """A server that takes the connection and never speaks TLS: 10 s."""
+        first = Listener(self.network, THEIR_ADDRESS, None)
+        self.addCleanup(first.close)
+        self.waited(first, 10)
+
+    def test_no_websocket(self) -> None:
+        """A server that never answers the handshake of WebSocket: 10 s."""
+        self.waited(self.listen(Mute), 10)
+
+    def test_no_header(self) -> None:
+        """A server that never sends `<open/>`: 10 s."""
+        self.waited(self.listen(Silent), 10)
+
+    def test_no_features(self) -> None:
+        """A server that never sends its features: 30 s."""
+        kind = type("Featureless", (Script,), {"opening": lambda self, text: self.send(opening(THEIRS, OURS))})
+        self.waited(self.listen(kind), 30)
+
+    def test_reasons_of_time(self) -> None:
+        """Each of these is told in words that say how long was waited for what."""
+        self.listen(Silent)
+        self.listen(Mute, SECOND)
+        self.network.blackhole(THIRD)
+        self.write(self.client)
+        self.network.advance(31)
+        header, upgrade, connection = self.reasons()
+        self.assertIn("No stream header came within 10 s", header)
+        self.assertEqual(upgrade, "no WebSocket within 10 s")
+        self.assertIn("no connection: ", connection)
+
+    def test_redirect(self) -> None:
+        """A WebSocket that answers with another place to go is not followed there."""
+
+        class Redirects(Script):
+            def http(self, path: str) -> bytes | None:
+                return b"HTTP/1.1 302 Found\r\nLocation: wss://127.0.9.3/\r\nContent-Length: 0\r\n\r\n"
+
+        self.listen(Redirects)
+        third = self.listen(address=THIRD)
+        self.network.blackhole(SECOND)
+        self.write(self.client)
+        self.assertEqual(third.peers, [])
+        self.network.advance(11)
+        self.assertEqual(third.peer.bodies, ["Art thou not Romeo?"])
+
+    def test_next_time(self) -> None:
+        """A failure is no verdict for ever: the next message makes another attempt, with addresses looked up anew."""
+        self.write(self.client)
+        self.assertEqual(len(self.reasons()), 3)
+        first = self.listen()
+        self.write(self.client)
+        self.assertEqual(first.peer.bodies, ["Art thou not Romeo?"])
+
+
+class ManyAddresses(S2SCase):
+    """A domain that names a great many addresses."""
+
+    routes = {THEIRS: tuple(f"127.0.9.{number}" for number in range(1, 31))}
+
+    def test_bounded(self) -> None:
+        """No more than 16 are tried for one stream: nobody can make us knock at hundreds of doors."""
+        last = self.listen(address="127.0.9.17")
+        client = self.juliet()
+        self.write(client)
+        _, text = self.bounced(client)
+        self.assertEqual(text.count("no connection: "), federation.MAX_ATTEMPTS)
+        self.assertIn("14 more addresses were not tried", text)
+        self.assertEqual(last.peers, [])
+
+
+class Queue(S2SCase):
+    """What waits for a stream returns, whatever happens."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.client = self.juliet()
+
+    def test_age(self) -> None:
+        """What has waited for 60 s returns with `remote-server-timeout`, while the connecting goes on."""
+        connecting: Deferred[Any] = Deferred()
+        self.patch(self.policy, "_try_all", lambda *_: _waits(connecting))
+        self.write(self.client)
+        self.network.advance(59)
+        self.client.expect_nothing()
+        self.network.advance(1)
+        self.assertEqual(self.bounced(self.client), ("remote-server-timeout", f"No stream to {THEIRS} within 60 seconds."))
+
+    def test_size(self) -> None:
+        """More than 1 MiB for one domain does not wait: what is too much returns at once with `resource-constraint`."""
+        listener = self.listen(Silent)
+        for _ in range(6):
+            self.write(self.client, body=f"<body>{'x' * 200_000}</body>")
+        self.assertEqual(self.bounced(self.client)[0], "resource-constraint")
+        self.client.expect_nothing()
+        self.assertEqual(len(listener.peers), 1)
+
+    def test_fault_while_connecting(self) -> None:
+        """A fault of ours returns what waits at once, without a detail, and is logged; the next message tries again."""
+
+        def fault(*_: object) -> None:
+            raise ZeroDivisionError("a detail")
+
+        for method in ("_try_all", "_features", "_attempt", "_dialback_secret"):
+            with self.subTest(method):
+                self.policy._secret = None
+                patched = self.patch(self.policy, method, fault)
+                self.write(self.client)
+                self.assertEqual(self.bounced(self.client), ("internal-server-error", ""))
+                self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+                patched.restore()
+        listener = self.listen()
+        self.write(self.client)
+        self.assertEqual(listener.peer.bodies, ["Art thou not Romeo?"])
+
+    def stopped(self) -> None:
+        """A server that stops while it connects returns what waits at once, and leaves nothing behind."""
+        self.write(self.client)
+        lines = self.logged()
+        self.federation.stop(OURS)
+        self.assertIn(f"no stream from {OURS} to {THEIRS}: This server is shutting down.", "\n".join(lines))
+        self.assertEqual(self.server.remotes.waiting(), [])
+        self.assertEqual((len(self.policy.streams), self.policy._reaching), (0, set()))
+
+    def test_stop_before_the_connection(self) -> None:
+        """Where nothing answers yet."""
+        self.network.blackhole(THEIR_ADDRESS)
+        self.stopped()
+
+    def test_stop_before_the_websocket(self) -> None:
+        """Where the handshake is not answered yet."""
+        listener = self.listen(Mute)
+        self.stopped()
+        self.assertIsNotNone(listener.peer.lost)
+
+    def test_stop_before_the_header(self) -> None:
+        """Where the stream is not answered yet: it ends like any other."""
+        listener = self.listen(Silent)
+        self.stopped()
+        self.assertEqual(stream_error(listener.peer.messages)[0], "system-shutdown")
+
+    def test_stop_before_the_answer_of_dns(self) -> None:
+        """Where the domain is still looked up."""
+        self.patch(self.policy._discovery, "candidates", lambda domain: Deferred())
+        self.stopped()
+
+    def test_stop_while_asking(self) -> None:
+        """A question by dialback is given up as well."""
+        listener = self.listen(Silent)
+        peer = self.dial()
+        self.say(peer, opening(), f"<db:result xmlns:db='jabber:server:dialback' from='{THEIRS}' to='{OURS}'>k</db:result>")
+        self.assertEqual(len(listener.peers), 1)
+        self.federation.stop(OURS)
+        self.assertIsNotNone(listener.peer.lost)
+        self.assertEqual(self.policy._reaching, set())
+
+    def test_after_the_stop(self) -> None:
+        """What is sent after the stop returns with the reason, and nobody is connected to."""
+        listener = self.listen()
+        self.policy.stopping = True
+        self.write(self.client)
+        self.assertEqual(self.bounced(self.client), ("remote-server-not-found", "This server is shutting down."))
+        self.assertEqual(listener.peers, [])
+
+
+async def _waits(result: Deferred[Any]) -> Any:
+    return await result
+
+
+class WithoutVerifiedTLS(S2SCase):
+    """The policy whose name says that anybody who controls DNS can pose as any domain."""
+
+    trust = "dialback-without-verified-tls"
+
+    def test_both_ways(self) -> None:
+        """A server with a certificate that nobody vouches for is reached, and believed by dialback."""
+        listener = self.listen(DialbackScript, certificate=self.loaded(self_signed("other.example", self.now)))
+        client = self.juliet()
+        self.write(client)
+        self.assertEqual(listener.peer.bodies, ["Art thou not Romeo?"])
+        peer = self.dial()
+        came = self.say(
+            peer, opening(), f"<db:result xmlns:db='jabber:server:dialback' from='{THEIRS}' to='{OURS}'>k</db:result>", message()
+        )
+        self.assertIn("type='valid'", came[-1])
+        client.expect(f"<message from='{ROMEO}'/>")
+
+    def test_external_still_needs_proof(self) -> None:
+        """EXTERNAL is for certificates that prove something, under every policy."""
+        peer = self.dial(self.loaded(self_signed(THEIRS, self.now)))
+        self.assertEqual(offered(self.say(peer, opening())), ["dialback"])
+        self.assertNotIn("<success", "".join(self.say(peer, external())))
+
+
+class Delegated(S2SCase):
+    """Host-meta may name another host: its certificate authenticates the target of our streams, and nothing else."""
+
+    configuration = {OURS: {"services": {"s2s_ws": {"static_routes": {THEIRS: ROUTE}}}}}
+
+    def test_host_of_the_url(self) -> None:
+        """A certificate for the URL's host will do, and that host is named by SNI."""
+        listener = self.listen(certificate=self.issue("xmpp.host.example"))
+        client = self.juliet()
+        self.write(client)
+        self.assertEqual(listener.peer.bodies, ["Art thou not Romeo?"])
+        self.assertEqual(listener.tls.names, ["xmpp.host.example"])
+
+    def test_domain(self) -> None:
+        """So will one for the domain."""
+        listener = self.listen()
+        self.write(self.juliet())
+        self.assertEqual(listener.peer.bodies, ["Art thou not Romeo?"])
+
+    def test_second_name(self) -> None:
+        """A server that shows a wrong certificate for the host is asked for that of the domain by SNI."""
+        tls = PeerTLS(self.issue("other.example"), by_name={THEIRS: self.issue()})
+        listener = self.listen(tls=tls)
+        self.write(self.juliet())
+        self.assertEqual(listener.peer.bodies, ["Art thou not Romeo?"])
+        self.assertEqual(tls.names, ["xmpp.host.example", THEIRS])
+
+    def test_neither(self) -> None:
+        """The error names both that would have done, and both names that were asked for."""
+        self.listen(certificate=self.issue("other.example"))
+        client = self.juliet()
+        self.write(client)
+        self.assertIn(
+            f"found a certificate for DNS other.example; wanted one for {THEIRS}, xmpp.host.example "
+            f"(SNI xmpp.host.example and {THEIRS})",
+            self.bounced(client)[1],
+        )
+
+    def test_incoming(self) -> None:
+        """The host's name never proves an incoming stream."""
+        peer = self.dial(self.issue("xmpp.host.example"))
+        self.assertEqual(offered(self.say(peer, opening())), ["dialback"])
+
+
+class TwoDomains(S2SCase):
+    """One process that serves two domains, and a third domain elsewhere."""
+
+    more = ("laurence.example",)
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.friar = self.federation.server(OURS)
+        self.listener = self.listen()
+
+    def test_a_stream_for_each(self) -> None:
+        """Each of our domains has a stream of its own, on which its own certificate is shown."""
+        client = self.juliet()
+        self.write(client)
+        iq = "<iq xmlns='jabber:server' type='get' id='1' from='{}' to='laurence.example'><ping xmlns='urn:xmpp:ping'/></iq>"
+        peer = self.dial(self.issue())
+        header = opening(to="laurence.example")
+        self.say(peer, header, external(), header, iq.format(ROMEO))
+        first, second = self.listener.peers
+        self.assertEqual([peer.stanzas[0].get("from") for peer in (first, second)], [JULIET, "laurence.example"])
+        subjects = [peer.transport.getPeerCertificate().get_subject().CN for peer in (first, second)]
+        self.assertEqual(subjects, [OURS, "laurence.example"])
+
+    def test_pairs_are_apart(self) -> None:
+        """A stream that was opened to one of our domains may not be used for the other."""
+        peer = self.authenticated()
+        self.say(peer, message(to="friar@laurence.example"))
+        self.assertIn("<invalid-from", peer.messages[-2])
+
+    def test_server_name_chooses_the_certificate_only(self) -> None:
+        """SNI names one domain, `to` the other: the stream is for the other."""
+        peer = self.dial(tls=PeerTLS(self.issue(), sni="laurence.example"))
+        shown = peer.transport.getPeerCertificate().get_subject().CN
+        self.assertEqual(shown, "laurence.example")
+        header = opening()
+        client = self.juliet()
+        self.say(peer, header, external(), header, message())
+        client.expect(f"<message from='{ROMEO}'/>")
+
+
+class ByHostMeta(SynchronousTestCase):
+    """Two servers that know nothing of each other: https for the document, then wss, all in memory."""
+
+    def exchange(self, **configuration: Any) -> Federation:
+        """A message there, and one back."""
+        both = Federation(OURS, THEIRS, directory=False, configuration=configuration and {"*": configuration})
+        self.addCleanup(both.cleanup)
+        juliet, romeo = both.client(JULIET), both.client(ROMEO)
+        juliet.send(f"<message to='{ROMEO}'><body>Art thou not Romeo?</body></message>")
+        romeo.expect(f"<message from='{JULIET}'/>")
+        romeo.send(f"<message to='{JULIET}'><body>Neither, fair saint.</body></message>")
+        juliet.expect(f"<message from='{ROMEO}'/>")
+        return both
+
+    def test_with_addresses(self) -> None:
+        """host-meta.json with `public_addresses` (XEP-0487)."""
+        self.exchange()
+
+    def test_without_addresses(self) -> None:
+        """Without them the JSON has no s2s link, and the XRD's is used (XEP-0156)."""
+        self.exchange(services={"http": {"public_addresses": None}})
+
+    def test_private_addresses(self) -> None:
+        """Private addresses are refused unless the configuration names their network, and the sender is told so."""
+        both = Federation(OURS, THEIRS, directory=False, configuration={OURS: {"allow_private_addresses": []}})
+        self.addCleanup(both.cleanup)
+        juliet = both.client(JULIET)
+        before = len(both.network.links)
+        juliet.send(f"<message to='{ROMEO}' id='1'><body>hello</body></message>")
+        error = juliet.take("<message type='error' id='1'/>").element.to_xml()
+        self.assertIn("remote-server-not-found", error)
+        self.assertIn("127.0.0.3", error)
+        self.assertIn("static route", error)
+        self.assertEqual(len(both.network.links), before)
+
+    def test_address_in_a_static_route(self) -> None:
+        """The guard judges static routes, too."""
+        route = {THEIRS: {"url": URL, "addresses": [THEIR_ADDRESS]}}
+        settings = {"allow_private_addresses": [], "services": {"s2s_ws": {"static_routes": route}}}
+        one = Federation(OURS, directory=False, configuration={OURS: settings})
+        self.addCleanup(one.cleanup)
+        juliet = one.client(JULIET)
+        juliet.send(f"<message to='{ROMEO}' id='1'/>")
+        self.assertIn(THEIR_ADDRESS, juliet.take("<message type='error'/>").element.to_xml())
+
+
+class Documents(S2SCase):
+    """What a domain publishes about itself is a stranger's word."""
+
+    routes = {}
+
+    def publish(self, document: object) -> Any:
+        """montague.example, with this host-meta.json."""
+        body = json.dumps(document).encode()
+        answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+        missing = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+
+        class Publishes(Script):
+            def http(self, path: str) -> bytes | None:
+                if path.startswith("/.well-known/"):
+                    return answer if path.endswith(".json") else missing
+                return None
+
+        self.network.resolver.hosts[THEIRS] = (THEIR_ADDRESS,)
+        return self.listen(Publishes)
+
+    def link(self, **details: Any) -> dict[str, Any]:
+        """An s2s-websocket link."""
+        return {"rel": "urn:xmpp:alt-connections:s2s-websocket", "href": f"{URL}?x", **details}
+
+    def test_plain_link(self) -> None:
+        """A link of XEP-0156 without `ips` in the JSON is used (row 15 of the choices)."""
+        listener = self.publish({"links": [self.link()]})
+        self.write(self.juliet())
+        self.assertEqual(listener.peer.bodies, ["Art thou not Romeo?"])
+
+    def test_priorities(self) -> None:
+        """Of two links that of the lower priority comes first, and the other when it does not work."""
+        links = [self.link(ips=[SECOND], priority=20), self.link(ips=[THIRD], priority=10)]
+        self.publish({"xmpp": {"ttl": 60}, "links": links})
+        second, third = self.listen(address=SECOND), self.listen(address=THIRD)
+        client = self.juliet()
+        self.write(client)
+        self.assertEqual((len(second.peers), len(third.peers)), (0, 1))
+        third.close()
+        self.network.advance(1)
+        self.write(client)
+        self.assertEqual(second.peer.bodies, ["Art thou not Romeo?"])
+
+    def test_hundreds_of_addresses(self) -> None:
+        """A document with 32 links of 16 addresses each makes us try 16."""
+        links = [self.link(ips=[f"127.7.{one}.{two}" for two in range(1, 17)]) for one in range(1, 33)]
+        self.publish({"xmpp": {"ttl": 60}, "links": links})
+        client = self.juliet()
+        self.write(client)
+        text = self.bounced(client)[1]
+        self.assertEqual(text.count("no connection: "), 16)
+        self.assertIn("496 more addresses were not tried", text)
