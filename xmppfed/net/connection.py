@@ -98,9 +98,10 @@ class Connection(Generic[OwnerType]):
     # What the owner calls.
 
     def send(self, stanza: Stanza) -> None:
-        """Send a stanza, now."""
-        self.stream.send(stanza)
-        self.flush()
+        """Send a stanza, now; on a stream that has ended, nothing (RFC 6120, 4.4)."""
+        if self.stream.state not in _ENDED:
+            self.stream.send(stanza)
+            self.flush()
 
     def answered(self) -> None:
         """The owner has answered an event after `handle` had returned: let the stream go on."""
