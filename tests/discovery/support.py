@@ -70,7 +70,7 @@ class _Transport(StringTransport):
         """The connection is over, for this reason; only the first counts."""
         if not self.ended:
             self.ended = True
-            self._clock.callLater(0, self.protocol.connectionLost, Failure(reason))  # type: ignore[no-untyped-call]
+            self._clock.callLater(0, self.protocol.connectionLost, Failure(reason))
 
 
 class Peer:
@@ -90,7 +90,7 @@ class Peer:
 
     def refuse(self) -> None:
         """Refuse the connection."""
-        self._factory.clientConnectionFailed(None, Failure(ConnectionRefusedError()))  # type: ignore[no-untyped-call]
+        self._factory.clientConnectionFailed(None, Failure(ConnectionRefusedError()))
 
     @property
     def request(self) -> bytes:
