@@ -5,7 +5,9 @@ from __future__ import annotations
 import tracemalloc
 from typing import Any
 
+from autobahn.twisted.websocket import WebSocketServerProtocol
 from autobahn.websocket.protocol import WebSocketProtocol
+from OpenSSL.SSL import Error
 from twisted.internet import reactor as global_reactor
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
@@ -509,8 +511,6 @@ class Ends(FramesCase):
 
     def test_the_transport_is_lost_in_an_odd_way(self) -> None:
         """Autobahn stumbles over some reasons of OpenSSL's; the owner hears of the end all the same."""
-        from OpenSSL.SSL import Error
-
         _, owner = self.stream()
         protocol: Any = owner.connection._wire
         with self.assertRaises(IndexError):
@@ -697,8 +697,6 @@ class PrivateAttributes(SynchronousTestCase):
 
     def test_methods(self) -> None:
         """Overridden or called in `websocketwire`."""
-        from autobahn.twisted.websocket import WebSocketServerProtocol
-
         for name in ("_fail_connection", "_max_message_size_exceeded", "_onOpen", "_dataReceived", "consumeData", "sendFrame"):
             self.assertTrue(callable(getattr(WebSocketServerProtocol, name)), name)
         self.assertEqual(WebSocketProtocol.sendCloseFrame.__code__.co_varnames[:4], ("self", "code", "reasonUtf8", "isReply"))
