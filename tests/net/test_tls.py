@@ -6,6 +6,7 @@ import gc
 import os
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, cast
 from unittest import mock
 
 from cryptography import x509
@@ -262,7 +263,7 @@ class ServerRefusalTests(ContextsTestCase):
 class ProtocolNegotiationTests(ContextsTestCase):
     """ALPN (RFC 7301) agrees on http/1.1 where it is offered, and ends no connection."""
 
-    def agreed(self, offered: list[bytes], **options: tuple[bytes, ...]) -> bytes | None:
+    def agreed(self, offered: list[bytes], **options: Any) -> bytes | None:
         client = Raw(lambda context: context.set_alpn_protos(offered)) if offered else Raw()
         pair = connect(self.contexts.creator(**options), client)
         self.assertTrue(pair.shaken)
@@ -521,5 +522,5 @@ class EndpointTests(ContextsTestCase):
         """A connection that fails, fails for who asked."""
         connecting = self.endpoint.connect(Factory.forProtocol(Recorder))
         (_, _, factory, _, _) = self.reactor.tcpClients[0]
-        factory.clientConnectionFailed(None, Failure(ConnectionRefusedError()))
+        cast(Any, factory).clientConnectionFailed(None, Failure(ConnectionRefusedError()))
         self.failureResultOf(connecting, ConnectionRefusedError)

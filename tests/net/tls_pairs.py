@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from OpenSSL import SSL
 from twisted.internet.interfaces import (
@@ -112,7 +113,8 @@ def connect(server: IOpenSSLServerConnectionCreator, client: IOpenSSLClientConne
     clients = TLSMemoryBIOFactory(client, True, Factory.forProtocol(Recorder), clock=clock)
     ends = (lambda: servers.buildProtocol(None), lambda: clients.buildProtocol(None))
     client_end, server_end, pump = iosim.connectedServerAndClient(*ends, greet=False)
-    pair = Pair(server_end, client_end, server_end.wrappedProtocol, client_end.wrappedProtocol, pump, clock)
+    recorders: Any = server_end.wrappedProtocol, client_end.wrappedProtocol
+    pair = Pair(server_end, client_end, *recorders, pump, clock)
     if handshake:
         pair.flush()
     return pair
