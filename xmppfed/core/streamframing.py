@@ -8,6 +8,7 @@ from pyexpat import ExpatError
 
 from xmppfed.core.element import escape_attribute, write_attributes
 from xmppfed.core.framing import Closing, Item, Opening, Profile, checked
+from xmppfed.core.markup import MarkupScanner
 from xmppfed.core.namespaces import NS_DIALBACK, NS_STREAM
 from xmppfed.core.parser import ElementPass, stanza_names
 from xmppfed.core.stanza import Stanza
@@ -20,8 +21,8 @@ __all__ = ["StreamFraming"]
 class StreamFraming:
     """Cuts a byte stream, in whatever pieces it comes, into the header, stanzas, other elements and the end.
 
-    Expat is fed up to one `>` at a time. So an item is known before anything behind it was read, its last byte is the
-    last one fed, and a long tag that comes in many pieces is not looked at again with each of them.
+    Expat is fed the markup piece by piece. So an item is known before anything behind it was read, and its last byte is
+    the last one fed.
     """
 
     def __init__(self, profile: Profile, limit: int) -> None:
@@ -40,7 +41,7 @@ class StreamFraming:
         self._parser = new_parser(markup=True)
         self._base = 0  # what expat calls the first byte of the buffer
         self._fed = 0  # how much of the buffer expat has seen
-        self._searched = 0  # how much of it holds no `>` to feed up to
+        self._markup = MarkupScanner()
         self._default: str | None = None
         self._prefixes: dict[str, str] = {}
         self._element: ElementPass | None = None
@@ -87,34 +88,33 @@ class StreamFraming:
         self._failure = None
         self._buffer.clear()
         self._items.clear()
-        self._fed = self._searched = 0
+        self._fed = 0
         return item
 
     def _step(self) -> bool:
-        """Feed expat up to the next `>`; false when there is none."""
+        """Feed expat up to the end of the next markup; false when it has not come."""
         buffer = self._buffer
         if not self._fed:
             self._skip_space()
-        end = buffer.find(b">", self._searched) + 1
+        end = self._markup.end(buffer)
         if (end or len(buffer)) > self.limit:
             raise violation(f"An element of more than {self.limit} bytes, which is the most taken here.")
         if not end:
-            self._searched = len(buffer)
             return False
         piece = buffer[self._fed : end]
-        self._fed = self._searched = end
+        self._fed = end
         self._parser.Parse(piece, False)
         if self._items:
-            del buffer[: self._fed]
-            self._base += self._fed
-            self._fed = self._searched = 0
+            del buffer[:end]
+            self._markup.cut(end)
+            self._base += end
+            self._fed = 0
         return True
 
     def _skip_space(self) -> None:
         """White space between elements keeps the connection alive (RFC 6120, 4.6.1), and does not count."""
         if self._buffer.startswith((b" ", b"\n", b"\r", b"\t")):
             self._buffer[:] = self._buffer.lstrip(b" \n\r\t")
-            self._searched = 0
         if self._base == 0 and self._buffer.startswith(b"\xef"):
             raise _unsupported("a byte order mark")
 
@@ -176,6 +176,8 @@ class StreamFraming:
     def _footer(self, _: str) -> None:
         self._items.append(Closing())
         self._over = True
+        self._failure = None
+        del self._buffer[self._fed :]
 
     def _between(self, *_: str) -> None:
         raise StreamError(StreamCondition.BAD_FORMAT, "Found text between stanzas; wanted elements.")

@@ -1,0 +1,212 @@
+"""Streams for tests: in each state, with each framing, and a peer that writes by hand."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterable
+from itertools import count
+
+from xmppfed.core.element import Element
+from xmppfed.core.events import Event, Pair
+from xmppfed.core.framing import C2S, S2S, Framing, MessageFraming, Opening, Profile
+from xmppfed.core.jid import JID
+from xmppfed.core.negotiation.bind import InitiatingBind, LegacySession, ReceivingBind
+from xmppfed.core.negotiation.dialback import InitiatingDialback, ReceivingDialback
+from xmppfed.core.negotiation.sasl import InitiatingSASL, ReceivingSASL
+from xmppfed.core.sasl.anonymous import AnonymousClient, AnonymousServer
+from xmppfed.core.sasl.external import ExternalServer
+from xmppfed.core.sasl.steps import Claim
+from xmppfed.core.stanza import Stanza
+from xmppfed.core.stream import State, Stream
+from xmppfed.core.streamframing import StreamFraming
+
+__all__ = ["FIRST_LIMIT", "FRAMINGS", "LIMIT", "Client", "Server", "Wired", "stanza"]
+
+FIRST_LIMIT, LIMIT = 10_000, 262_144
+FRAMINGS: tuple[type[MessageFraming] | type[StreamFraming], ...] = (MessageFraming, StreamFraming)
+PAIR = Pair("a.example", "b.example")
+
+
+def stanza(kind: str = "message", body: str = "hello", **attributes: str) -> Stanza:
+    """A client's stanza with a body."""
+    element = Element(kind, "jabber:client", attributes)
+    element.add("body", text=body)
+    return Stanza.from_element(element)
+
+
+class Wired:
+    """A stream under test, and how its peer writes."""
+
+    profile: Profile = C2S
+    receiving = True
+
+    def __init__(self, framing: type[MessageFraming] | type[StreamFraming] = MessageFraming) -> None:
+        ids = count(1)
+        self.kind = framing
+        self.peer: Framing = framing(self.profile, LIMIT)
+        self.stream = Stream(
+            framing(self.profile, FIRST_LIMIT),
+            self.features(),
+            receiving=self.receiving,
+            new_id=lambda: f"id{next(ids)}",
+            limit=LIMIT,
+        )
+
+    def features(self) -> list:  # type: ignore[type-arg]  # of whatever kind of feature
+        """What an initiating stream has from the start."""
+        return []
+
+    def receive(self, *pieces: bytes | str) -> list[Event]:
+        """What happens when the peer sends each piece."""
+        return [event for piece in pieces for event in self.stream.receive(piece.encode() if isinstance(piece, str) else piece)]
+
+    def sent(self) -> bytes:
+        """All that was sent since the last look."""
+        return b"".join(self.stream.data_to_send())
+
+    def header(self, **changes: str | None) -> bytes:
+        """The peer's stream header."""
+        attributes: dict[str, str | None] = {"to": "b.example", "sender": "a.example", "version": "1.0", **changes}
+        return self.peer.opening(Opening(**attributes))  # type: ignore[arg-type]  # the names are its fields
+
+    def closing(self) -> bytes:
+        """The end of the peer's stream."""
+        return self.peer.closing()
+
+
+class Client(Wired):
+    """A stream that a client opened to us."""
+
+    def __init__(self, framing: type[MessageFraming] | type[StreamFraming] = MessageFraming) -> None:
+        super().__init__(framing)
+        self.sasl = ReceivingSASL({"ANONYMOUS": AnonymousServer, "EXTERNAL": ExternalServer})
+        self.bind = ReceivingBind()
+
+    def header(self, **changes: str | None) -> bytes:
+        """A client says nothing of itself."""
+        return super().header(**{"sender": None, **changes})
+
+    def opened(self) -> Client:
+        """Up to our features."""
+        self.receive(self.header())
+        self.stream.accept("b.example", [self.sasl, self.bind, LegacySession()])
+        self.sent()
+        return self
+
+    def authenticated(self) -> Client:
+        """Up to the features behind authentication."""
+        self.opened().receive(auth("ANONYMOUS"))
+        self.sasl.accept(self.stream, JID("juliet", "b.example"), Claim("ANONYMOUS"))
+        self.receive(self.header())
+        self.sent()
+        return self
+
+    def established(self) -> Client:
+        """Up to stanzas."""
+        self.authenticated().receive(self.bind_request())
+        self.bind.accept(self.stream, JID("juliet", "b.example", "x"))
+        self.stream.take_events()
+        self.sent()
+        assert self.stream.state is State.ESTABLISHED
+        return self
+
+    def bind_request(self, id: str = "1") -> bytes:
+        """For a resource of its own."""
+        bind = "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>x</resource></bind>"
+        return f"<iq xmlns='jabber:client' type='set' id='{id}'>{bind}</iq>".encode()
+
+
+class Server(Wired):
+    """A stream that another server opened to us."""
+
+    profile = S2S
+
+    def __init__(self, framing: type[MessageFraming] | type[StreamFraming] = MessageFraming) -> None:
+        super().__init__(framing)
+        self.sasl = ReceivingSASL({"EXTERNAL": ExternalServer})
+        self.dialback = ReceivingDialback()
+
+    def opened(self) -> Server:
+        """Up to our features."""
+        self.receive(self.header())
+        self.stream.accept("b.example", [self.sasl, self.dialback])
+        self.sent()
+        return self
+
+    def established(self) -> Server:
+        """Up to stanzas, by dialback."""
+        self.opened().receive(result())
+        self.dialback.answer(self.stream, PAIR, True)
+        self.stream.take_events()
+        self.sent()
+        assert self.stream.state is State.ESTABLISHED
+        return self
+
+
+class ToServer(Wired):
+    """A stream that we open as a client."""
+
+    receiving = False
+
+    def features(self) -> list:  # type: ignore[type-arg]  # of two kinds
+        self.sasl = InitiatingSASL(lambda names: AnonymousClient() if "ANONYMOUS" in names else None)
+        return [self.sasl, InitiatingBind("x")]
+
+    def header(self, **changes: str | None) -> bytes:
+        """The server's answer."""
+        return super().header(**{"to": None, "sender": "b.example", "id": "s1", **changes})
+
+    def opened(self) -> ToServer:
+        """Our header is sent and answered."""
+        self.stream.open(None, "b.example")
+        self.receive(self.header())
+        self.sent()
+        return self
+
+
+class ToPeer(Wired):
+    """A stream that we open to another server."""
+
+    profile = S2S
+    receiving = False
+
+    def features(self) -> list:  # type: ignore[type-arg]  # of one kind
+        self.dialback = InitiatingDialback(Pair("b.example", "a.example"), lambda pair, id: f"{pair.sender}>{pair.to}#{id}")
+        return [self.dialback]
+
+    def header(self, **changes: str | None) -> bytes:
+        """The other server's answer."""
+        return super().header(**{"id": "s1", **changes})
+
+    def opened(self) -> ToPeer:
+        """Our header is sent and answered."""
+        self.stream.open("b.example", "a.example")
+        self.receive(self.header())
+        self.sent()
+        return self
+
+
+def auth(mechanism: str, data: bytes | None = b"") -> bytes:
+    """`<auth/>` with an initial response, if any."""
+    text = "" if data is None else b64encode(data).decode() or "="
+    return f"<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='{mechanism}'>{text}</auth>".encode()
+
+
+def result(sender: str = "a.example", to: str = "b.example", key: str = "key", more: str = "") -> bytes:
+    """`<db:result/>`."""
+    return f"<db:result xmlns:db='jabber:server:dialback' from='{sender}' to='{to}'{more}>{key}</db:result>".encode()
+
+
+def features(*inside: str) -> bytes:
+    """`<stream:features/>`."""
+    return f"<stream:features xmlns:stream='http://etherx.jabber.org/streams'>{''.join(inside)}</stream:features>".encode()
+
+
+MECHANISMS = "<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>%s</mechanism></mechanisms>"
+BIND = "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>"
+DIALBACK = "<dialback xmlns='urn:xmpp:features:dialback'><errors/></dialback>"
+
+
+def kinds(events: Iterable[Event]) -> list[type[Event]]:
+    """What happened, without the details."""
+    return [type(event) for event in events]
