@@ -25,7 +25,7 @@ from xmppfed.testing.client import Client
 from xmppfed.testing.configuring import Settings
 from xmppfed.testing.federation import START, Federation
 
-OURS, THEIRS = "capulet.example", "montague.example"
+OURS, THEIRS, THIRD = "capulet.example", "montague.example", "verona.example"
 JULIET, ROMEO = f"juliet@{OURS}/balcony", f"romeo@{THEIRS}/orchard"
 ADDRESS, THEIR_ADDRESS = "127.0.0.2", "127.0.9.1"
 URL = f"wss://{THEIRS}/xmpp-websocket"
@@ -59,6 +59,11 @@ def external(authzid: str = THEIRS) -> str:
 def message(sender: str = ROMEO, to: str = JULIET, body: str = "hello", more: str = "") -> str:
     """A message between servers."""
     return f"<message xmlns='jabber:server' from='{sender}' to='{to}' type='chat'{more}><body>{body}</body></message>"
+
+
+def result(sender: str = THEIRS, to: str = OURS, key: str = "key") -> str:
+    """A claim by dialback."""
+    return f"<db:result {DB} from='{sender}' to='{to}'>{key}</db:result>"
 
 
 def attribute(name: str, text: str) -> str:
@@ -183,9 +188,8 @@ class S2SCase(SynchronousTestCase):
         return str(path.absolute())
 
     def _policy(self) -> Policy:
-        service: Any = self.server.getServiceNamed("s2s_ws")
-        policy: Policy = service._federation
-        return policy
+        assert self.server.federation is not None
+        return self.server.federation
 
     # Others.
 

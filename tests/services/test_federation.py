@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from datetime import timedelta
+from typing import Any, Literal
 
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
@@ -23,14 +24,17 @@ from tests.services.s2s import (
     message,
     offered,
     opening,
+    result,
     stream_error,
 )
 from xmppfed.net.issuing import self_signed
 from xmppfed.services import federation
+from xmppfed.testing.certificates import CertificateKind
+from xmppfed.testing.client import Client
 from xmppfed.testing.federation import Federation
 
 ROUTE = {"url": "wss://xmpp.host.example/ws", "addresses": [THEIR_ADDRESS]}
-SECOND, THIRD = "127.0.9.2", "127.0.9.3"
+SECOND, LAST = "127.0.9.2", "127.0.9.3"
 
 
 class Silent(Script):
@@ -50,7 +54,7 @@ class Mute(WebSocketPeer):
 class Candidates(S2SCase):
     """Three addresses for one domain: what is wrong with one leads to the next."""
 
-    routes = {THEIRS: (THEIR_ADDRESS, SECOND, THIRD)}
+    routes = {THEIRS: (THEIR_ADDRESS, SECOND, LAST)}
 
     def setUp(self) -> None:
         super().setUp()
@@ -138,7 +142,7 @@ class Candidates(S2SCase):
         """Each of these is told in words that say how long was waited for what."""
         self.listen(Silent)
         self.listen(Mute, SECOND)
-        self.network.blackhole(THIRD)
+        self.network.blackhole(LAST)
         self.write(self.client)
         self.network.advance(31)
         header, upgrade, connection = self.reasons()
@@ -154,7 +158,7 @@ class Candidates(S2SCase):
                 return b"HTTP/1.1 302 Found\r\nLocation: wss://127.0.9.3/\r\nContent-Length: 0\r\n\r\n"
 
         self.listen(Redirects)
-        third = self.listen(address=THIRD)
+        third = self.listen(address=LAST)
         self.network.blackhole(SECOND)
         self.write(self.client)
         self.assertEqual(third.peers, [])
@@ -265,7 +269,7 @@ class Queue(S2SCase):
         """A question by dialback is given up as well."""
         listener = self.listen(Silent)
         peer = self.dial()
-        self.say(peer, opening(), f"<db:result xmlns:db='jabber:server:dialback' from='{THEIRS}' to='{OURS}'>k</db:result>")
+        self.say(peer, opening(), result())
         self.assertEqual(len(listener.peers), 1)
         self.federation.stop(OURS)
         self.assertIsNotNone(listener.peer.lost)
@@ -296,11 +300,20 @@ class WithoutVerifiedTLS(S2SCase):
         self.write(client)
         self.assertEqual(listener.peer.bodies, ["Art thou not Romeo?"])
         peer = self.dial()
-        came = self.say(
-            peer, opening(), f"<db:result xmlns:db='jabber:server:dialback' from='{THEIRS}' to='{OURS}'>k</db:result>", message()
-        )
+        came = self.say(peer, opening(), result(), message())
         self.assertIn("type='valid'", came[-1])
         client.expect(f"<message from='{ROMEO}'/>")
+
+    def test_certificate_that_has_expired(self) -> None:
+        """A certificate that was not judged when the stream was made does not end it."""
+        yesterday = self.now - timedelta(days=1)
+        listener = self.listen(DialbackScript, certificate=self.issue(not_before=yesterday, not_after=self.now))
+        self.network.advance(60)
+        client = self.juliet()
+        self.write(client)
+        self.network.advance(1)
+        self.write(client)
+        self.assertEqual([len(peer.bodies) for peer in listener.peers], [2])
 
     def test_external_still_needs_proof(self) -> None:
         """EXTERNAL is for certificates that prove something, under every policy."""
@@ -471,9 +484,9 @@ class Documents(S2SCase):
 
     def test_priorities(self) -> None:
         """Of two links that of the lower priority comes first, and the other when it does not work."""
-        links = [self.link(ips=[SECOND], priority=20), self.link(ips=[THIRD], priority=10)]
+        links = [self.link(ips=[SECOND], priority=20), self.link(ips=[LAST], priority=10)]
         self.publish({"xmpp": {"ttl": 60}, "links": links})
-        second, third = self.listen(address=SECOND), self.listen(address=THIRD)
+        second, third = self.listen(address=SECOND), self.listen(address=LAST)
         client = self.juliet()
         self.write(client)
         self.assertEqual((len(second.peers), len(third.peers)), (0, 1))
@@ -491,3 +504,72 @@ class Documents(S2SCase):
         text = self.bounced(client)[1]
         self.assertEqual(text.count("no connection: "), 16)
         self.assertIn("496 more addresses were not tried", text)
+
+
+class _Wires:
+    """Two servers of ours, whatever carries their streams."""
+
+    wire: Literal["memory", "tcp", "websocket"]
+
+    def between(self: Any, **certificates: CertificateKind) -> tuple[Client, Client]:
+        """Juliet and Romeo; `capulet` and `montague` say which certificates their servers have."""
+        kinds = {f"{name}.example": kind for name, kind in certificates.items()}
+        self.federation = Federation(OURS, THEIRS, wire=self.wire, certificates=kinds)
+        self.addCleanup(self.federation.cleanup)
+        return self.federation.client(JULIET), self.federation.client(ROMEO)
+
+    def test_without_client_certificate(self: Any) -> None:
+        """Without a certificate of ours dialback carries messages both ways."""
+        juliet, romeo = self.between(capulet="none", montague="none")
+        juliet.send(f"<message to='{ROMEO}'><body>1</body></message>")
+        romeo.expect(f"<message from='{JULIET}'><body>1</body></message>")
+        romeo.send(f"<message to='{JULIET}'><body>2</body></message>")
+        juliet.expect(f"<message from='{ROMEO}'><body>2</body></message>")
+        mechanisms = {owner._connection.stream.mechanism for owner in self.streams(OURS)}
+        self.assertEqual(mechanisms, {"dialback"})
+
+    def streams(self: Any, domain: str) -> Any:
+        """The owners of the streams of a server."""
+        return self.federation.server(domain).federation.streams._owners
+
+    def test_bad_certificates(self: Any) -> None:
+        """A server whose certificate proves nothing is not reached, and cannot reach others: both senders hear why."""
+        for kind, found in (("expired", "has expired"), ("wrong-name", f"not-{THEIRS}"), ("self-signed", "self-signed")):
+            with self.subTest(kind):
+                juliet, romeo = self.between(montague=kind)
+                for sender, to in ((juliet, ROMEO), (romeo, JULIET)):
+                    sender.send(f"<message to='{to}' id='1'/>")
+                    error = sender.take("<message type='error' id='1'/>").element.to_xml()
+                    self.assertIn(found, error)
+                juliet.expect_nothing()
+                romeo.expect_nothing()
+
+    def test_slow_and_in_pieces(self: Any) -> None:
+        """Bytes that come late, and a few at a time, make the same streams."""
+        juliet, romeo = self.between()
+        self.federation.network.split(5)
+        self.federation.network.delay(0.3)
+        for number in range(3):
+            juliet.send(f"<message to='{ROMEO}'><body>{number}</body></message>")
+        self.federation.advance(10)
+        for number in range(3):
+            romeo.expect(f"<message from='{JULIET}'><body>{number}</body></message>")
+        romeo.expect_nothing()
+
+
+class OverMemory(_Wires, SynchronousTestCase):
+    """Over bare messages."""
+
+    wire = "memory"
+
+
+class OverTCP(_Wires, SynchronousTestCase):
+    """Over the streams of RFC 6120."""
+
+    wire = "tcp"
+
+
+class OverWebSocket(_Wires, SynchronousTestCase):
+    """Over WebSocket, as in production."""
+
+    wire = "websocket"

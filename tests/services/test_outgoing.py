@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from twisted.internet.defer import CancelledError
+
 from tests.net.websockets import CLOSING, PING
 from tests.services.s2s import (
     CLOSE,
@@ -17,6 +19,7 @@ from tests.services.s2s import (
     SASL,
     THEIR_ADDRESS,
     THEIRS,
+    THIRD,
     URL,
     DialbackScript,
     S2SCase,
@@ -25,6 +28,7 @@ from tests.services.s2s import (
     features,
     message,
     opening,
+    result,
     stream_error,
 )
 from xmppfed.core.events import KeyVerified, Pair
@@ -129,7 +133,7 @@ class Authentication(S2SCase):
                 self.send(
                     f"<db:result {DB} from='{THEIRS}' to='verona.example' type='valid'/>",
                     f"<db:result {DB} from='verona.example' to='{OURS}' type='valid'/>",
-                    f"<db:result {DB} from='{THEIRS}' to='{OURS}'>key</db:result>",
+                    result(),
                 )
 
         peer = self.reached(Forges)
@@ -140,7 +144,7 @@ class Authentication(S2SCase):
 
     def test_wrong_name_in_the_answer(self) -> None:
         """A server that answers as another domain gets nothing."""
-        kind = scripted(opening=lambda self, text: self.send(opening("verona.example", OURS), features(EXTERNAL)))
+        kind = scripted(opening=lambda self, text: self.send(opening(THIRD, OURS), features(EXTERNAL)))
         peer = self.reached(kind)
         self.assertEqual(stream_error(peer.messages)[0], "invalid-from")
         self.assertIn("Found a stream from 'verona.example'; wanted 'montague.example'", self.bounced(self.client)[1])
@@ -256,6 +260,19 @@ class Ends(S2SCase):
         self.assertEqual((peer.messages[-1], peer.close_code), (CLOSE, 1000))
         self.again()
 
+    def test_closed_but_not_gone(self) -> None:
+        """What is sent while the closed connection lingers goes to another stream at once; nothing is lost in between."""
+        peer = self.listener.peer
+        peer.answers = False
+        peer.send(CLOSE)
+        self.network.pump()
+        self.assertIsNone(peer.lost)
+        self.again()
+        self.network.advance(2)
+        self.assertIsNotNone(peer.lost)
+        self.write(self.client, body="<body>3</body>")
+        self.assertEqual([peer.bodies for peer in self.listener.peers], [["1"], ["2", "3"]])
+
     def test_peers_error(self) -> None:
         """The server's stream error, with or without an end after it, is logged with its words."""
         lines = self.logged()
@@ -350,11 +367,26 @@ class Ends(S2SCase):
 class GivenUp(S2SCase):
     """A stream that nobody waits for any more."""
 
+    def test_wire_that_ends_at_once(self) -> None:
+        """Who gave up is told that, not that the connection is gone: no other address is tried for nobody."""
+
+        class Wireless:
+            stream = None
+
+            def cut(self, reason: str) -> None:
+                outgoing.lost(reason)
+
+        connection: Any = Wireless()
+        outgoing = Outgoing(self.policy, Pair(OURS, THEIRS), connection, None)
+        outgoing.ready.cancel()
+        self.failureResultOf(outgoing.ready, CancelledError)
+        self.assertEqual(len(self.policy.streams), 0)
+
     def test_late_answer(self) -> None:
         """It is cut; what the server said meanwhile changes nothing."""
         listener = self.listen(scripted(verify=lambda self, text: None))
         peer = self.dial()
-        self.say(peer, opening(), f"<db:result {DB} from='{THEIRS}' to='{OURS}'>key</db:result>")
+        self.say(peer, opening(), result())
         (outgoing,) = [owner for owner in self.policy.streams._owners if isinstance(owner, Outgoing)]
         peer.abort()
         self.network.pump()

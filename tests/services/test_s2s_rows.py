@@ -12,7 +12,8 @@ real frames.
 | 7 | masking | |
 | 8 | STARTTLS in features | |
 | 9 | TLS that ends at a proxy | |
-| 10 | dialback | tests.services.test_incoming.Dialback.test_valid, tests.services.test_incoming.Authoritative.test_our_key |
+| 10 | dialback | tests.services.test_incoming_dialback.Dialback.test_valid |
+| 10 | dialback | tests.services.test_incoming_dialback.Authoritative.test_our_key |
 | 11 | policies | tests.services.test_incoming.External.test_bad_certificates |
 | 11 | policies | tests.services.test_federation.WithoutVerifiedTLS.test_both_ways |
 | 14 | names from host-meta | tests.services.test_federation.Delegated.test_second_name |
@@ -66,6 +67,7 @@ from tests.services.s2s import (
     message,
     offered,
     opening,
+    result,
     stream_error,
 )
 from xmppfed.core.namespaces import NS_FRAMING, NS_FRAMING_SERVER, NS_STREAM
@@ -361,7 +363,7 @@ class Trust(S2SCase):
         """Row 10: the same elements as over TCP; the question goes where discovery leads, on a stream for it alone."""
         listener = self.listen()
         peer = self.dial()
-        (answer,) = self.say(peer, opening(), f"<db:result {DB} from='{THEIRS}' to='{OURS}'>key</db:result>")[2:]
+        (answer,) = self.say(peer, opening(), result())[2:]
         self.assertEqual(attribute("type", answer), "valid")
         self.assertEqual([text.partition(" ")[0] for text in listener.peer.messages], ["<open", "<db:verify", "<close"])
 
@@ -376,7 +378,7 @@ class Trust(S2SCase):
         self.listen(certificate=self.issue("other.example"))
         peer = self.dial(self.issue())
         self.assertEqual(offered(self.say(peer, opening())), ["EXTERNAL", "dialback"])
-        (answer,) = self.say(peer, f"<db:result {DB} from='{THEIRS}' to='{OURS}'>key</db:result>")
+        (answer,) = self.say(peer, result())
         self.assertEqual(attribute("type", answer), "error")
         self.assertIn("found a certificate for DNS other.example", answer)
 
@@ -526,4 +528,4 @@ class BehindProxy(S2SCase):
         self.addCleanup(peer.abort)
         self.network.pump()
         self.assertEqual(offered(self.say(peer, opening())), ["dialback"])
-        self.assertIn("type='valid'", self.say(peer, f"<db:result {DB} from='{THEIRS}' to='{OURS}'>key</db:result>")[0])
+        self.assertIn("type='valid'", self.say(peer, result())[0])

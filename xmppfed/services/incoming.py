@@ -29,7 +29,7 @@ from xmppfed.core.negotiation.feature import Feature
 from xmppfed.core.negotiation.sasl import ReceivingSASL
 from xmppfed.core.sasl.registry import create_server
 from xmppfed.core.sasl.steps import Claim
-from xmppfed.core.stanza import LANG, Stanza
+from xmppfed.core.stanza import Stanza
 from xmppfed.errors import (
     JIDError,
     SASLCondition,
@@ -60,10 +60,10 @@ class Incoming:
         "_dialback",
         "_domain",
         "_expiry",
+        "_external",
         "_federation",
         "_pairs",
         "_router",
-        "_sasl",
         "_stream",
         "_work",
     )
@@ -77,7 +77,7 @@ class Incoming:
         self._domain = ""
         self._pairs: set[Pair] = set()
         self._dialback = ReceivingDialback()
-        self._sasl = ReceivingSASL({})
+        self._external = ReceivingSASL({"EXTERNAL": partial(create_server, "EXTERNAL", "", {})})
         self._work: set[Deferred[None]] = set()
         self._expiry: IDelayedCall | None = None
 
@@ -148,8 +148,7 @@ class Incoming:
     def _features(self, *, external: bool) -> list[Feature]:
         features: list[Feature] = []
         if external:
-            self._sasl = ReceivingSASL({"EXTERNAL": partial(create_server, "EXTERNAL", "", {})})
-            features.append(self._sasl)
+            features.append(self._external)
         if self._federation.trust is not Trust.EXTERNAL:
             features.append(self._dialback)
         return features
@@ -158,11 +157,11 @@ class Incoming:
         """EXTERNAL was offered because a certificate proves the `from`; the authzid must be the same (XEP-0178, 3)."""
         if claim.authzid and _domain(claim.authzid) != self._domain:
             text = f"Found {ascii(claim.authzid)[:64]}; wanted {self._domain}."
-            self._sasl.reject(self._stream, SASLError(SASLCondition.INVALID_AUTHZID, text))
+            self._external.reject(self._stream, SASLError(SASLCondition.INVALID_AUTHZID, text))
             return
         self._pairs.add(Pair(self._domain, self._stream.local))
         self._expire_with_certificate()
-        self._sasl.accept(self._stream, JID("", self._domain), claim)
+        self._external.accept(self._stream, JID("", self._domain), claim)
 
     def _expire_with_certificate(self) -> None:
         """What the certificate proved holds as long as the certificate (RFC 6120, 13.7.2.3)."""
@@ -232,7 +231,7 @@ class Incoming:
             self._stream.fail(StreamError(StreamCondition.INVALID_FROM, text))
             return
         lang = self._stream.lang
-        if lang is not None and LANG not in stanza.attributes:
+        if lang is not None:
             stanza = stanza.stamped(stanza.attributes["from"], lang)
         self._router.route(stanza)
 

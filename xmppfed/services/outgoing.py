@@ -14,7 +14,6 @@ from xmppfed.core.events import (
     Event,
     KeyVerified,
     Pair,
-    PairRefused,
     StanzaReceived,
     StreamClosed,
     StreamFailed,
@@ -80,7 +79,6 @@ class Outgoing:
 
     def end(self, error: StreamError) -> None:
         """End the stream with an error."""
-        self._leave(str(error))
         self._connection.fail(error)
 
     def handle(self, event: Event) -> None:
@@ -93,8 +91,6 @@ class Outgoing:
                 self._ready()
             case AuthFailed(mechanism, error):
                 self._reasons.append(f"{mechanism} was refused: {printable(str(error))}")
-            case PairRefused(_, reason):
-                self._reasons.append(printable(reason))
             case StreamFailed(error, sent):
                 self._leave(f"{'we ended' if sent else 'the server ended'} the stream with {printable(str(error))}")
             case StreamClosed():
