@@ -113,8 +113,9 @@ def connect(server: IOpenSSLServerConnectionCreator, client: IOpenSSLClientConne
     clients = TLSMemoryBIOFactory(client, True, Factory.forProtocol(Recorder), clock=clock)
     ends = (lambda: servers.buildProtocol(None), lambda: clients.buildProtocol(None))
     client_end, server_end, pump = iosim.connectedServerAndClient(*ends, greet=False)
-    recorders: Any = server_end.wrappedProtocol, client_end.wrappedProtocol
-    pair = Pair(server_end, client_end, *recorders, pump, clock)
+    server_side: Any = server_end.wrappedProtocol
+    client_side: Any = client_end.wrappedProtocol
+    pair = Pair(server_end, client_end, server_side, client_side, pump, clock)
     if handshake:
         pair.flush()
     return pair
