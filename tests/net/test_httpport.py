@@ -7,18 +7,14 @@ from typing import Any
 from weakref import ref
 
 from twisted.internet.address import UNIXAddress
-from twisted.internet.endpoints import TCP4ClientEndpoint
-from twisted.internet.protocol import Factory
+from twisted.internet.tcp import Server
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http import HTTPChannel
 from twisted.web.resource import Resource
 
-from tests.net.websockets import CLOSE, MESSAGE, OPEN, PING, SERVER, Peer, ServerCase, both_ways, frame, handshake
+from tests.net.websockets import CLOSE, MESSAGE, OPEN, PING, OverTLS, Peer, ServerCase, both_ways, frame, handshake
 from xmppfed.net.admission import Admission
-from xmppfed.net.certificates import moment
-from xmppfed.net.issuing import Authority
-from xmppfed.net.tls import ServerContexts, TrustRoots, client_connection_creator, tls_endpoint, tls_server_factory
 
 
 class Page(Resource):
@@ -286,29 +282,8 @@ class HandedOver(ServerCase):
 
 
 @both_ways
-class TLSHandedOver(HandedOver):
+class TLSHandedOver(OverTLS, HandedOver):
     """The same below TLS."""
-
-    def wrapped(self, factory: Any) -> Any:
-        """Speak TLS."""
-        now = moment(self.network.reactor)
-        authority = Authority(now)
-        path = self.mktemp()
-        with open(path, "wb") as file:
-            file.write(authority.issue("example.org"))
-        self.trust = TrustRoots([authority.certificate], system=False)
-        contexts = ServerContexts({"example.org": path}, self.trust)
-        return tls_server_factory(contexts.creator(), factory, self.network.reactor)
-
-    def connect(self, source: str | None = None) -> Peer:
-        """With TLS."""
-        endpoint = TCP4ClientEndpoint(self.network.reactor, SERVER, 80)
-        creator = client_connection_creator("example.org", None, self.trust)
-        connecting = tls_endpoint(self.network.reactor, endpoint, creator).connect(Factory.forProtocol(Peer))
-        self.network.pump()
-        peer: Any = self.successResultOf(connecting)
-        self.peers.append(peer)
-        return peer
 
     def test_a_whole_stream(self) -> None:
         """Opened, used, closed."""
@@ -317,9 +292,22 @@ class TLSHandedOver(HandedOver):
         self.assertEqual(owner.stanzas, [MESSAGE % b"a"])
         self.assertTrue(peer.lost)
 
+    def test_what_comes_behind_a_refusal(self) -> None:
+        """TLS delivers while it waits for the peer's end: nothing of that is kept."""
+        peer = self.connect()
+        (transport,) = [one for one in self.network.reactor.getReaders() if isinstance(one, Server)]
+        channel = transport.protocol.wrappedProtocol
+        channel.dataReceived(b"nonsense\r\n")
+        self.assertTrue(channel.transport.disconnecting)
+        before = channel._buffer
+        channel.dataReceived(b"a" * 100_000)
+        self.assertEqual(channel._buffer, before)
+        self.network.advance(10)
+        self.assertTrue(peer.lost)
+
     def test_no_tls(self) -> None:
         """Who speaks no TLS, or stops in the middle of it, is gone after ten seconds as well."""
-        peer = super(HandedOver, self).connect()
+        peer = ServerCase.connect(self)
         self.network.advance(10)
         self.assertTrue(peer.lost)
 

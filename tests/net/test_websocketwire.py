@@ -23,6 +23,7 @@ from tests.net.websockets import (
     PING,
     PONG,
     TEXT,
+    OverTLS,
     Owner,
     Peer,
     ServerCase,
@@ -81,7 +82,7 @@ class Fragments(FramesCase):
         self.assert_failed(peer, 1008, owner)
 
     def test_a_flood_of_fragments_costs_nothing(self) -> None:
-        """ws-frag-flood: after the end was said, 100 000 more fragments take no memory and bring nothing about."""
+        """ws-frag-flood: after the end was said, 100 000 more fragments take no memory, and are soon not even looked at."""
         peer, owner = self.stream()
         flood = frame(b"", fin=False) + frame(b"a", 0, fin=False) * 64
         self.say(peer, flood)
@@ -91,7 +92,17 @@ class Fragments(FramesCase):
         for _ in range(10):
             self.say(peer, more)
         self.assertLess(tracemalloc.get_traced_memory()[0], 500_000)
+        protocol: Any = self.acceptor.protocols[-1]
+        self.assertEqual((protocol.data, protocol._steps_left < 0), (b"", True))
         self.assert_failed(peer, 1008, owner)
+
+    def test_the_answer_to_a_failure_is_heard(self) -> None:
+        """Behind what was still under way, the peer's Close frame ends the connection before its time."""
+        peer, owner = self.stream()
+        self.say(peer, frame(b"", 3), frame(b"a", fin=False), frame(b"a" * 60_000, 0) * 5, frame(code(1002), CLOSING))
+        self.assertTrue(peer.lost)
+        self.assertEqual(peer.close_codes, [1002])
+        self.assertIn("opcode 3", str(owner.reason))
 
     def test_fragments_are_counted_anew_for_each_message(self) -> None:
         """A hundred fragments in fifty messages are no flood."""
@@ -294,6 +305,14 @@ class Pings(FramesCase):
         self.network.advance(0.6)
         self.say(peer, frame(b"", PING))
         self.assertEqual([one.opcode for one in peer.frames], [PONG] * 20 + [CLOSING])
+        self.assert_failed(peer, 1008, owner)
+
+    def test_pongs_count_too(self) -> None:
+        """Nobody asked for them; each costs as much to read as a ping."""
+        peer, owner = self.stream()
+        self.say(peer, frame(b"", PING) * 10, frame(b"", PONG) * 10)
+        self.assertEqual(peer.close_codes, [])
+        self.say(peer, frame(b"", PONG))
         self.assert_failed(peer, 1008, owner)
 
     def test_a_flood_after_the_failure(self) -> None:
@@ -590,8 +609,7 @@ class SlowReader(FramesCase):
         for _ in range(8):
             self.say(peer, frame(b"a" * 125, PING) * 20)
             self.network.advance(1)
-        protocol: Any = self.network.reactor.getReaders()
-        server = next(one.protocol for one in protocol if isinstance(getattr(one, "protocol", None), self.server_protocol))
+        server: Any = next(iter(self.admission._origins))
         server.transport.write(b"\x8a\x00" * 200_000)
         self.network.pump()
         self.say(peer, frame(OPEN))
@@ -608,6 +626,26 @@ class SlowReader(FramesCase):
         peer.transport.abortConnection()
         self.network.advance(61)
         self.assertIsNotNone(owner.reason)
+
+
+@both_ways
+class TLSEnds(OverTLS, Ends):
+    """Closing below TLS, which has a closing of its own."""
+
+    def test_what_comes_behind_the_end(self) -> None:
+        """TLS delivers while it waits for the peer's end: nothing of that is kept."""
+        peer, _ = self.stream()
+        protocol: Any = self.acceptor.protocols[-1]
+        self.say(peer, frame(code(1000), CLOSING))
+        self.assertEqual(protocol.state, WebSocketProtocol.STATE_CLOSED)
+        protocol.dataReceived(b"a" * 100_000)
+        self.assertEqual(protocol.data, b"")
+        self.network.advance(1)
+
+
+@both_ways
+class TLSSlowReader(OverTLS, SlowReader):
+    """TLS stands between the transport that fills up and the protocol that must hear of it."""
 
 
 @both_ways

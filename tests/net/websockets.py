@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
@@ -20,9 +21,12 @@ from xmppfed.core.framing import C2S, S2S, MessageFraming
 from xmppfed.core.jid import JID
 from xmppfed.core.stream import Stream
 from xmppfed.net.admission import Admission
+from xmppfed.net.certificates import moment
 from xmppfed.net.connection import Connection
 from xmppfed.net.fastpath import FastStreamServerProtocol
 from xmppfed.net.httpport import HTTPPort, StreamResource
+from xmppfed.net.issuing import Authority
+from xmppfed.net.tls import ServerContexts, TrustRoots, client_connection_creator, tls_endpoint, tls_server_factory
 from xmppfed.net.websocket import StreamServerFactory, StreamServerProtocol
 from xmppfed.testing.network import Network
 from xmppfed.timeouts import Timeouts
@@ -311,3 +315,26 @@ class ServerCase(SynchronousTestCase):
     def forget(self, peer: Peer) -> None:
         """Forget all frames that came."""
         peer.received = peer.received.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+
+
+class OverTLS(ServerCase):
+    """In front of a case: the same below TLS."""
+
+    def wrapped(self, factory: Any) -> Any:
+        """Speak TLS."""
+        authority = Authority(moment(self.network.reactor))
+        path = Path(self.mktemp())
+        path.write_bytes(authority.issue("example.org"))
+        self.trust = TrustRoots([authority.certificate], system=False)
+        contexts = ServerContexts({"example.org": path}, self.trust)
+        return tls_server_factory(contexts.creator(), factory, self.network.reactor)
+
+    def connect(self, source: str | None = None) -> Peer:
+        """Speak TLS, too."""
+        endpoint = TCP4ClientEndpoint(self.network.reactor, SERVER, 80)
+        creator = client_connection_creator("example.org", None, self.trust)
+        connecting = tls_endpoint(self.network.reactor, endpoint, creator).connect(Factory.forProtocol(Peer))
+        self.network.pump()
+        peer: Peer = self.successResultOf(connecting)  # type: ignore[assignment]  # endpoints promise an IProtocol
+        self.peers.append(peer)
+        return peer

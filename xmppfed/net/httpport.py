@@ -32,25 +32,23 @@ class _Channel(HTTPChannel):
     transport: Any
     length: Any
     _deadline: Any = None
-    _refused = False
 
     def connectionMade(self) -> None:
         super().connectionMade()
         if not self.site.admission.enter(self, getattr(self.getPeer(), "host", "local")):
-            self._refused = True
             self.transport.abortConnection()
             return
         self._deadline = self.site.clock.callLater(self.site.timeouts.handshake, self.transport.abortConnection)
 
     def dataReceived(self, data: bytes) -> None:
-        if not self._refused:
+        """TLS delivers on while it closes; HTTPChannel would keep that, unread."""
+        if not self.transport.disconnecting:
             super().dataReceived(data)
 
     def allHeadersReceived(self) -> None:
         """Refuse a body before it is stored: nothing here wants one, and that of a handshake would pass for frames."""
         super().allHeadersReceived()
         if self.length != 0:  # None when it comes in chunks
-            self._refused = True
             self.transport.write(b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
             self.loseConnection()
 

@@ -23,7 +23,8 @@ from xmppfed.net.connection import Connection
 __all__ = ["OPTIONS", "QUIET", "WebSocketWire", "printable"]
 
 MAX_FRAGMENTS = 64
-PINGS_PER_SECOND = 20
+CONTROLS_PER_SECOND = 20  # pings and pongs
+_STEPS_AFTER_FAILURE = 1_000  # a step reads a header, or what came of a payload
 PROTOCOL_ERROR, _UNACCEPTABLE, POLICY, _TOO_BIG, INTERNAL_ERROR, SERVICE_RESTART = 1002, 1003, 1008, 1009, 1011, 1012
 _OPEN, _CLOSED = WebSocketProtocol.STATE_OPEN, WebSocketProtocol.STATE_CLOSED
 
@@ -89,8 +90,9 @@ class WebSocketWire:
 
     _our_log = Logger()
     _fragments = 0
-    _pings = 0
-    _pings_since = -inf
+    _controls = 0
+    _controls_since = -inf
+    _steps_left = _STEPS_AFTER_FAILURE
     _ending: IDelayedCall | None = None
     _gone = False
 
@@ -123,10 +125,11 @@ class WebSocketWire:
         return self.wasNotCleanReason or "the peer closed the connection"
 
     def dataReceived(self: Any, data: bytes) -> None:
-        """Part of a frame is a sign of life, too."""
+        """Part of a frame is a sign of life, too. TLS delivers on while it closes; Autobahn would keep that, unread."""
         if self.connection is not None:
             self.connection.heard()
-        super().dataReceived(data)  # type: ignore[misc]
+        if self.state != _CLOSED:
+            super().dataReceived(data)  # type: ignore[misc]
 
     def _onOpen(self: Any) -> None:
         """Autobahn would first look at certificates, which is `xmppfed.net.peer`'s."""
@@ -158,19 +161,33 @@ class WebSocketWire:
         if self.connection is not None:
             self.connection.received(payload)
 
-    def onPing(self: Any, payload: bytes) -> None:
-        """Answer, at a bounded rate."""
-        now = self.factory.clock.seconds()
-        if now >= self._pings_since + 1:
-            self._pings_since, self._pings = now, 0
-        self._pings += 1
-        if self._pings > PINGS_PER_SECOND:
-            self._fail_connection(POLICY, f"more than {PINGS_PER_SECOND} pings a second")
-            return
-        super().onPing(payload)  # type: ignore[misc]
+    def processData(self: Any) -> bool:
+        """After a failure only a Close frame is of interest (RFC 6455, 7.1.7): look for it, but not at any price."""
+        if self.failedByMe:
+            self._steps_left -= 1
+            if self._steps_left < 0:
+                self.data = b""
+                return False
+        going_on: bool = super().processData()  # type: ignore[misc]
+        return going_on
 
-    def onPong(self, payload: bytes) -> None:
+    def onPing(self: Any, payload: bytes) -> None:
+        """Answer."""
+        if self._bounded():
+            super().onPing(payload)  # type: ignore[misc]
+
+    def onPong(self: Any, payload: bytes) -> None:
         """The bytes that it came in were the sign of life."""
+        self._bounded()
+
+    def _bounded(self: Any) -> bool:
+        now = self.factory.clock.seconds()
+        if now >= self._controls_since + 1:
+            self._controls_since, self._controls = now, 0
+        self._controls += 1
+        if self._controls > CONTROLS_PER_SECOND:
+            self._fail_connection(POLICY, f"more than {CONTROLS_PER_SECOND} pings and pongs a second")
+        return bool(self._controls <= CONTROLS_PER_SECOND)
 
     def _max_message_size_exceeded(self: Any, size: int, limit: int, reason: str) -> None:
         """Autobahn's word that a frame header announces too much: nothing of it is buffered."""
