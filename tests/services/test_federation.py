@@ -150,6 +150,14 @@ class Candidates(S2SCase):
         self.assertEqual(upgrade, "no WebSocket within 10 s")
         self.assertIn("no connection: ", connection)
 
+    def test_stop(self) -> None:
+        """A server that stops tries no further address."""
+        self.listen(Silent)
+        second = self.listen(address=SECOND)
+        self.write(self.client)
+        self.federation.stop(OURS)
+        self.assertEqual(second.peers, [])
+
     def test_redirect(self) -> None:
         """A WebSocket that answers with another place to go is not followed there."""
 
@@ -494,6 +502,18 @@ class Documents(S2SCase):
         self.network.advance(1)
         self.write(client)
         self.assertEqual(second.peer.bodies, ["Art thou not Romeo?"])
+
+    def test_moved(self) -> None:
+        """Where no candidate works the document is read again for the next message, however long it should hold."""
+        old = self.publish({"xmpp": {"ttl": 3600}, "links": [self.link(ips=[SECOND])]})
+        client = self.juliet()
+        self.write(client)
+        self.bounced(client)
+        old.close()
+        last = self.listen(address=LAST)
+        self.publish({"xmpp": {"ttl": 3600}, "links": [self.link(ips=[LAST])]})
+        self.write(client)
+        self.assertEqual(last.peer.bodies, ["Art thou not Romeo?"])
 
     def test_hundreds_of_addresses(self) -> None:
         """A document with 32 links of 16 addresses each makes us try 16."""

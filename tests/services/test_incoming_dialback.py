@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, DeferredSemaphore, fail
 
+from tests.services.peers import Listener
 from tests.services.s2s import (
     DB,
     OURS,
@@ -184,6 +185,43 @@ class Dialback(S2SCase):
         self.network.pump()
         self.assertIsNotNone(listener.peer.lost)
         self.assertEqual(len(self.policy.streams), 0)
+
+    def left(self) -> None:
+        """The asker leaves while we reach for the authoritative server: no trace, no fault in the log."""
+        self.assertEqual(self.claimed(result()), [])
+        self.peer.abort()
+        self.network.pump()
+        self.assertEqual((self.flushLoggedErrors(), self.policy._reaching, len(self.policy.streams)), ([], set(), 0))
+
+    def test_peer_that_left_before_the_connection(self) -> None:
+        """Where nothing answers yet."""
+        self.network.blackhole(THEIR_ADDRESS)
+        self.left()
+
+    def test_peer_that_left_before_tls(self) -> None:
+        """Where TLS is not answered yet."""
+        listener = Listener(self.network, THEIR_ADDRESS, None)
+        self.addCleanup(listener.close)
+        self.left()
+        self.assertIsNotNone(listener.peer.lost)
+
+    def test_peer_that_left_before_the_header(self) -> None:
+        """Where the stream is not answered yet, with more addresses to try: they are left alone."""
+        listener = self.listen(type("Silent", (Script,), {"opening": lambda self, text: None}))
+        self.left()
+        self.assertIsNotNone(listener.peer.lost)
+
+    def test_peer_that_left_before_its_turn(self) -> None:
+        """Where others are asked first."""
+        self.patch(self.policy, "_questions", DeferredSemaphore(1))
+        self.listen(type("Silent", (Script,), {"verify": lambda self, text: None}))
+        first = self.dial()
+        self.say(first, opening(), result())
+        self.assertEqual(self.claimed(result()), [])
+        self.peer.abort()
+        self.network.pump()
+        self.assertEqual(self.policy._questions.waiting, [])
+        self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_fault(self) -> None:
         """A fault of ours ends the stream with `internal-server-error`, without a detail, and is logged."""

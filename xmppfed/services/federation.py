@@ -186,6 +186,8 @@ class Federation:
             try:
                 return await self._attempt(pair, candidate, address, features())
             except (DialFailed, AttemptFailed) as error:
+                if self.stopping:
+                    raise
                 reasons.append(f"{candidate.url} at {address}: {error}")
         if left := sum(1 for _ in targets):
             reasons.append(f"{left} more addresses were not tried; {MAX_ATTEMPTS} are the most.")

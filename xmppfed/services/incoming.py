@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 from functools import partial
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -62,6 +62,7 @@ class Incoming:
         "_expiry",
         "_external",
         "_federation",
+        "_gone",
         "_pairs",
         "_router",
         "_stream",
@@ -78,6 +79,7 @@ class Incoming:
         self._pairs: set[Pair] = set()
         self._dialback = ReceivingDialback()
         self._external = ReceivingSASL({"EXTERNAL": partial(create_server, "EXTERNAL", "", {})})
+        self._gone = False
         self._work: set[Deferred[None]] = set()
         self._expiry: IDelayedCall | None = None
 
@@ -112,6 +114,7 @@ class Incoming:
 
     def lost(self, reason: str) -> None:
         """The connection is gone, and nobody waits for our answers."""
+        self._gone = True
         for work in list(self._work):
             work.cancel()
         if self._expiry is not None and self._expiry.active():
@@ -211,7 +214,7 @@ class Incoming:
         answered.addBoth(lambda _: self._work.discard(answered))
 
     def _fault(self, failure: Failure) -> None:
-        if failure.check(CancelledError):
+        if self._gone:  # so the work was canceled, and whatever it waited for has its own words for that
             return
         self.log.failure("fault while judging {domain}", failure, domain=self._domain)
         self._connection.fail(StreamError(StreamCondition.INTERNAL_SERVER_ERROR))
