@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 
 from xmppfed.core.element import Element
@@ -11,19 +11,42 @@ from xmppfed.core.events import Event, Pair
 from xmppfed.core.framing import C2S, S2S, Framing, MessageFraming, Opening, Profile
 from xmppfed.core.jid import JID
 from xmppfed.core.negotiation.bind import InitiatingBind, LegacySession, ReceivingBind
-from xmppfed.core.negotiation.dialback import InitiatingDialback, ReceivingDialback
+from xmppfed.core.negotiation.dialback import InitiatingDialback, ReceivingDialback, VerifyingDialback
+from xmppfed.core.negotiation.feature import Feature
 from xmppfed.core.negotiation.sasl import InitiatingSASL, ReceivingSASL
 from xmppfed.core.sasl.anonymous import AnonymousClient, AnonymousServer
 from xmppfed.core.sasl.external import ExternalServer
-from xmppfed.core.sasl.steps import Claim
+from xmppfed.core.sasl.steps import Claim, ClientMechanism
 from xmppfed.core.stanza import Stanza
 from xmppfed.core.stream import State, Stream
 from xmppfed.core.streamframing import StreamFraming
 
-__all__ = ["FIRST_LIMIT", "FRAMINGS", "LIMIT", "Client", "Server", "Wired", "stanza"]
+__all__ = [
+    "BIND",
+    "BIND_RESULT",
+    "DIALBACK",
+    "FIRST_LIMIT",
+    "FRAMINGS",
+    "LIMIT",
+    "MECHANISMS",
+    "PAIR",
+    "Client",
+    "FramingType",
+    "Server",
+    "ToPeer",
+    "ToServer",
+    "Wired",
+    "auth",
+    "features",
+    "kinds",
+    "result",
+    "stanza",
+]
 
 FIRST_LIMIT, LIMIT = 10_000, 262_144
-FRAMINGS: tuple[type[MessageFraming] | type[StreamFraming], ...] = (MessageFraming, StreamFraming)
+FramingType = type[MessageFraming] | type[StreamFraming]
+Choose = Callable[[Sequence[str]], ClientMechanism | None]
+FRAMINGS: tuple[FramingType, ...] = (MessageFraming, StreamFraming)
 PAIR = Pair("a.example", "b.example")
 
 
@@ -40,21 +63,17 @@ class Wired:
     profile: Profile = C2S
     receiving = True
 
-    def __init__(self, framing: type[MessageFraming] | type[StreamFraming] = MessageFraming) -> None:
+    def __init__(self, framing: FramingType = MessageFraming, features: Sequence[Feature] = ()) -> None:
         ids = count(1)
         self.kind = framing
         self.peer: Framing = framing(self.profile, LIMIT)
         self.stream = Stream(
             framing(self.profile, FIRST_LIMIT),
-            self.features(),
+            features,
             receiving=self.receiving,
             new_id=lambda: f"id{next(ids)}",
             limit=LIMIT,
         )
-
-    def features(self) -> list:  # type: ignore[type-arg]  # of whatever kind of feature
-        """What an initiating stream has from the start."""
-        return []
 
     def receive(self, *pieces: bytes | str) -> list[Event]:
         """What happens when the peer sends each piece."""
@@ -77,7 +96,7 @@ class Wired:
 class Client(Wired):
     """A stream that a client opened to us."""
 
-    def __init__(self, framing: type[MessageFraming] | type[StreamFraming] = MessageFraming) -> None:
+    def __init__(self, framing: FramingType = MessageFraming) -> None:
         super().__init__(framing)
         self.sasl = ReceivingSASL({"ANONYMOUS": AnonymousServer, "EXTERNAL": ExternalServer})
         self.bind = ReceivingBind()
@@ -121,7 +140,7 @@ class Server(Wired):
 
     profile = S2S
 
-    def __init__(self, framing: type[MessageFraming] | type[StreamFraming] = MessageFraming) -> None:
+    def __init__(self, framing: FramingType = MessageFraming) -> None:
         super().__init__(framing)
         self.sasl = ReceivingSASL({"EXTERNAL": ExternalServer})
         self.dialback = ReceivingDialback()
@@ -148,9 +167,10 @@ class ToServer(Wired):
 
     receiving = False
 
-    def features(self) -> list:  # type: ignore[type-arg]  # of two kinds
-        self.sasl = InitiatingSASL(lambda names: AnonymousClient() if "ANONYMOUS" in names else None)
-        return [self.sasl, InitiatingBind("x")]
+    def __init__(self, framing: FramingType = MessageFraming, resource: str = "x", choose: Choose | None = None) -> None:
+        self.sasl = InitiatingSASL(choose or (lambda names: AnonymousClient() if "ANONYMOUS" in names else None))
+        self.bind = InitiatingBind(resource)
+        super().__init__(framing, [self.sasl, self.bind])
 
     def header(self, **changes: str | None) -> bytes:
         """The server's answer."""
@@ -170,9 +190,9 @@ class ToPeer(Wired):
     profile = S2S
     receiving = False
 
-    def features(self) -> list:  # type: ignore[type-arg]  # of one kind
+    def __init__(self, framing: FramingType = MessageFraming, verifying: VerifyingDialback | None = None) -> None:
         self.dialback = InitiatingDialback(Pair("b.example", "a.example"), lambda pair, id: f"{pair.sender}>{pair.to}#{id}")
-        return [self.dialback]
+        super().__init__(framing, [verifying or self.dialback])
 
     def header(self, **changes: str | None) -> bytes:
         """The other server's answer."""
@@ -204,6 +224,10 @@ def features(*inside: str) -> bytes:
 
 MECHANISMS = "<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>%s</mechanism></mechanisms>"
 BIND = "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>"
+BIND_RESULT = (
+    b"<iq xmlns='jabber:client' type='result' id='bind'>"
+    b"<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><jid>a@b/c</jid></bind></iq>"
+)
 DIALBACK = "<dialback xmlns='urn:xmpp:features:dialback'><errors/></dialback>"
 
 

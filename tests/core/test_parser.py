@@ -11,9 +11,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.core.hostile import hostile_stanzas
 from xmppfed.core.element import Element
 from xmppfed.core.namespaces import NS_CLIENT, NS_FRAMING_SERVER, NS_SERVER
-from xmppfed.core.parser import CONTENT_NAMESPACES, parse_element, stanza_names
+from xmppfed.core.parser import CONTENT_NAMESPACES, ElementPass, parse_element, stanza_names
 from xmppfed.core.stanza import Stanza
-from xmppfed.core.tree import MAX_DEPTH
+from xmppfed.core.tree import MAX_DEPTH, MAX_PREFIXES, new_parser
 from xmppfed.errors import StreamCondition, StreamError
 
 KINDS = stanza_names(NS_CLIENT)
@@ -93,6 +93,24 @@ class StanzaTests(SynchronousTestCase):
             self.assertEqual(gc.collect(), 0)
         finally:
             gc.enable()
+
+
+class ElementPassTests(SynchronousTestCase):
+    """A pass over an element that stands inside a document."""
+
+    def test_complete(self) -> None:
+        """Whoever drives the parser is told where the element ends, and where in the document it stood."""
+        parser, context = new_parser(markup=True), b"<stream xmlns='jabber:client' xmlns:p='urn:p'>"
+        found: list[int] = []
+        parser.Parse(context, False)
+        element = ElementPass(parser, KINDS, lambda: found.append(parser.CurrentByteIndex))
+        element.attach()
+        data = b"<message><p:x/></message>"
+        parser.Parse(data, False)
+        self.assertEqual(found, [len(context) + 15])
+        stanza = element.result(data, NS_CLIENT, len(context), context, (b"p:",))
+        assert isinstance(stanza, Stanza)
+        self.assertEqual(stanza.letter, b"<x xmlns='urn:p'/>")
 
 
 class OtherElementTests(SynchronousTestCase):
@@ -200,6 +218,15 @@ class RefusalTests(SynchronousTestCase):
                     parsed(text)
                 else:
                     self.refused(text, StreamCondition.POLICY_VIOLATION)
+
+    def test_prefixes(self) -> None:
+        """Declared anywhere in one element, they are counted."""
+        for count, allowed in ((MAX_PREFIXES, True), (MAX_PREFIXES + 1, False)):
+            text = MESSAGE % "".join(f"<a xmlns:p{number}='u'/>" for number in range(count))
+            if allowed:
+                parsed(text)
+            else:
+                self.refused(text, StreamCondition.POLICY_VIOLATION)
 
     def test_small_elements_reach_no_limit(self) -> None:
         """The largest element that goes unchecked can neither be too deep nor have too many attributes."""

@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.core.streams import (
     BIND,
+    BIND_RESULT,
     DIALBACK,
     FIRST_LIMIT,
     FRAMINGS,
@@ -15,6 +16,7 @@ from tests.core.streams import (
     MECHANISMS,
     PAIR,
     Client,
+    FramingType,
     Server,
     ToPeer,
     ToServer,
@@ -54,10 +56,6 @@ RESET = StreamError(StreamCondition.RESET)
 ERROR = (
     b"<stream:error xmlns:stream='http://etherx.jabber.org/streams'>"
     b"<%b xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>%b</stream:error>"
-)
-BIND_RESULT = (
-    b"<iq xmlns='jabber:client' type='result' id='bind'>"
-    b"<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><jid>a@b/c</jid></bind></iq>"
 )
 TEXT = b"<text xmlns='urn:ietf:params:xml:ns:xmpp-streams'>because</text>"
 
@@ -562,20 +560,6 @@ class ViolationTests(BothFramings):
         self.failed(wired.receive("<x xmlns='urn:x'/>"), StreamCondition.BAD_FORMAT)
 
 
-class FeatureTests(SynchronousTestCase):
-    """What a feature does that does nothing."""
-
-    def test_defaults(self) -> None:
-        """It offers nothing, begins nothing, and leaves everything to others."""
-        wired = Client().established()
-        feature = Feature()
-        self.assertEqual(feature.offer(wired.stream), "")
-        self.assertFalse(feature.start(wired.stream, Stream))  # type: ignore[arg-type]  # it does not look
-        self.assertFalse(feature.receive_stanza(wired.stream, stanza()))
-        feature.receive(wired.stream, stanza().element)
-        self.assertEqual((wired.stream.take_events(), wired.sent()), ([], b""))
-
-
 class DispatchTests(SynchronousTestCase):
     """Iqs that belong to a feature."""
 
@@ -683,9 +667,7 @@ class AnyInputTests(SynchronousTestCase):
     """Any input in any state ends in a known state."""
 
     @given(st.sampled_from(MAKERS), st.sampled_from(FRAMINGS), st.lists(ACTIONS, max_size=25), st.booleans())
-    def test_invariants(
-        self, make: type[Wired], framing: type[MessageFraming] | type[StreamFraming], actions: list[str | bytes], begin: bool
-    ) -> None:
+    def test_invariants(self, make: type[Wired], framing: FramingType, actions: list[str | bytes], begin: bool) -> None:
         """Whoever speaks, in whatever order: no exception, no stanza before it may pass, one end, nothing behind it."""
         wired = make(framing)
         stream = wired.stream

@@ -108,9 +108,9 @@ class ReceivingSASL(Feature):
                 assert self._current is not None  # it has just spoken
                 stream.wait_for_owner()
                 stream.emit(KeysRequested(self._current.name, username, hash_name))
-            case Claim():
+            case claim:
                 stream.wait_for_owner()
-                stream.emit(AuthRequested(step))
+                stream.emit(AuthRequested(claim))
 
     def provide_keys(self, stream: Stream, keys: ScramKeys) -> None:
         """Answer `KeysRequested`."""
