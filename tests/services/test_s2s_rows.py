@@ -16,8 +16,8 @@ real frames.
 | 10 | dialback | tests.services.test_incoming_dialback.Authoritative.test_our_key |
 | 11 | policies | tests.services.test_incoming.External.test_bad_certificates |
 | 11 | policies | tests.services.test_federation.WithoutVerifiedTLS.test_both_ways |
-| 14 | names from host-meta | tests.services.test_federation.Delegated.test_second_name |
-| 15 | links without `ips` | tests.services.test_federation.Documents.test_plain_link |
+| 14 | names from host-meta | tests.services.test_federation_reach.Delegated.test_second_name |
+| 15 | links without `ips` | tests.services.test_federation_reach.Documents.test_plain_link |
 | 15 | links without `ips` | tests.services.test_wellknown.OwnReaderTests.test_without_addresses |
 | 16 | ALPN | tests.net.test_tls.ProtocolNegotiationTests.test_nothing_in_common |
 | 17 | one endpoint | |
@@ -27,9 +27,9 @@ real frames.
 | 22 | keepalive | tests.services.test_outgoing.Ends.test_pings |
 | 23 | closing | tests.services.test_outgoing.Ends.test_no_answer_to_our_closing |
 | 24 | compression | |
-| 27 | SNI versus `to` | tests.services.test_federation.TwoDomains.test_server_name_chooses_the_certificate_only |
+| 27 | SNI versus `to` | tests.services.test_federation_reach.TwoDomains.test_server_name_chooses_the_certificate_only |
 | 28 | time-outs | tests.services.test_federation.Candidates.test_no_features |
-| 29 | cost of incoming streams | tests.services.test_federation.Delegated.test_incoming |
+| 29 | cost of incoming streams | tests.services.test_federation_reach.Delegated.test_incoming |
 | 31 | plain WebSocket | tests.test_config.Refused.test_proxy_in_the_open |
 | 32 | extended key usage | tests.services.test_incoming.Accepted.test_server_purpose_alone |
 
@@ -52,8 +52,10 @@ from tests.services.s2s import (
     ADDRESS,
     CLOSE,
     DB,
+    DIALBACK,
     EXTERNAL,
     FRAMED,
+    JULIET,
     OURS,
     ROMEO,
     SASL,
@@ -71,6 +73,7 @@ from tests.services.s2s import (
     stream_error,
 )
 from xmppfed.core.namespaces import NS_FRAMING, NS_FRAMING_SERVER, NS_STREAM
+from xmppfed.core.stanza import Stanza
 from xmppfed.core.tree import parse_tree
 from xmppfed.discovery.hostmeta import REL, parse_json
 
@@ -529,3 +532,22 @@ class BehindProxy(S2SCase):
         self.network.pump()
         self.assertEqual(offered(self.say(peer, opening())), ["dialback"])
         self.assertIn("type='valid'", self.say(peer, result())[0])
+
+
+class BehindProxyWithoutCertificate(S2SCase):
+    """Row 9, the other way: a server that has no certificate at all, because its proxy has it."""
+
+    configuration = {
+        OURS: {
+            "domains": {OURS: {"certificate": None}},
+            "services": {"http": {"tls": "behind-proxy", "endpoint": f"tcp:80:interface={ADDRESS}"}},
+        }
+    }
+
+    def test_row_09_nothing_to_show(self) -> None:
+        """Row 9: EXTERNAL is left alone where we have no certificate to show; dialback carries the stanza."""
+        listener = self.listen(type("Both", (Script,), {"offer": EXTERNAL + DIALBACK}))
+        server = self.federation.server(OURS)
+        server.router.route(Stanza.from_element(parse_tree(message(JULIET, ROMEO).encode())))
+        self.network.pump()
+        self.assertEqual([text.partition(" ")[0] for text in listener.peer.messages], ["<open", "<db:result", "<message"])
