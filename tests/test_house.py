@@ -125,8 +125,7 @@ class SecretsTests(SynchronousTestCase):
     def test_the_check_finds_either_side_and_attributes(self) -> None:
         """Names, attributes and suffixes count on either side of `==` and `!=`; other names and `is` do not."""
         tree = ast.parse(
-            "proof == x\nx != self.server_signature\nkeys.stored_key == y\n"
-            "kind == 'proof'\ntoken is None\nstomach == 1\n"
+            "proof == x\nx != self.server_signature\nkeys.stored_key == y\nkind == 'proof'\ntoken is None\nstomach == 1\n"
         )
         self.assertEqual(compared_secrets(tree), [1, 2, 3])
 
