@@ -229,11 +229,11 @@ class WithServer(CLITestCase):
 class Check(CLITestCase):
     """The configuration is read as a start would read it."""
 
-    def write(self, *, expires: timedelta) -> None:
-        """A configuration with a certificate that ends then."""
+    def write(self, *, expires: timedelta, name: str = "example.org") -> None:
+        """A configuration with a certificate for `name` that ends then."""
         now = datetime.now(UTC)
         authority = Authority(now - timedelta(days=300))
-        pem = authority.issue("example.org", not_before=now - timedelta(days=200), not_after=now + expires)
+        pem = authority.issue(name, not_before=now - timedelta(days=200), not_after=now + expires)
         (self.directory / "example.org.pem").write_bytes(pem)
         self.file.write_text(
             'data_dir = "var"\n[domains."example.org"]\ncertificate = "example.org.pem"\n'
@@ -254,6 +254,11 @@ class Check(CLITestCase):
         """A certificate that has ended is shown as such."""
         self.write(expires=timedelta(days=-2))
         self.assertRegex(self.done("check"), r"example\.org\.pem: certificate has expired on")
+
+    def test_wrong_name(self) -> None:
+        """A certificate that does not prove its domain is shown as such: the server would start, and nobody believe it."""
+        self.write(expires=timedelta(days=40), name="example.net")
+        self.assertIn("found a certificate for DNS example.net, wanted one for example.org", self.done("check"))
 
     def test_no_certificate(self) -> None:
         """A domain without a certificate is shown as such."""

@@ -234,6 +234,7 @@ class Refused(ConfigTestCase):
             "https://me@a",
             "https://a:x",
             "a",
+            "https://b\u00fccher.example",
         ):
             self.refused(HTTP + f'public_url = "{url}"\n', "services.http.public_url", f'"{url}"', "https://HOST")
 

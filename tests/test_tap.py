@@ -132,7 +132,7 @@ class StartTests(SynchronousTestCase):
         started: Any = tap.Started(cast(Any, _Refusing(listening=taken)), _Reactor())
         ended = self.assertRaises(SystemExit, started.privilegedStartService)
         self.assertIn("services.http.endpoint", str(ended))
-        self.assertIn("Address already in use", str(ended))
+        self.assertIn("Address already in use. Stop what listens there", str(ended))
 
     def test_another_server_has_the_directory(self) -> None:
         """What only the start finds out ends the process with the reason alone."""

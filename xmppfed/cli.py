@@ -20,9 +20,10 @@ from twisted.internet.defer import Deferred
 from xmppfed import config as configuration
 from xmppfed import server
 from xmppfed.config import Config
+from xmppfed.core.identity import domain_name_matched
 from xmppfed.core.jid import prepare_domain
 from xmppfed.errors import XMPPFedError
-from xmppfed.net.certificates import load_certificate, validity_problem
+from xmppfed.net.certificates import load_certificate, presented_names, validity_problem
 from xmppfed.net.issuing import VALIDITY, self_signed
 from xmppfed.new_server import CONFIG, DATA_DIR, NewServer
 from xmppfed.services.control import SOCKET_NAME, user_commands
@@ -67,7 +68,7 @@ def _parser() -> ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_user_commands(commands.add_parser("user", help="add, change, delete and list accounts"))
     commands.add_parser("check", help="read the configuration as a start would").set_defaults(run=_check)
-    commands.add_parser("reload", help="the running server reads options and certificates again").set_defaults(run=_reload)
+    commands.add_parser("reload", help="the running server reads certificates and trust anchors again").set_defaults(run=_reload)
     commands.add_parser("status", help="what the running server says of itself").set_defaults(run=_status)
     init = commands.add_parser("init", help="write the configuration of a new server")
     init.add_argument("domain", metavar="DOMAIN")
@@ -119,7 +120,7 @@ def _check(arguments: Namespace, _: TextIO) -> None:
     server.check(config)
     print(f"{config.file}: a server can start with it.")
     for domain, options in config.domains.items():
-        print(f"  domain {domain}: {_certificate(options.certificate)}")
+        print(f"  domain {domain}: {_certificate(domain, options.certificate)}")
     for name, service in vars(config.services).items():
         if service is not None:
             print(f"  service {name}" + (f" at {service.endpoint}" if name == "http" else ""))
@@ -127,7 +128,8 @@ def _check(arguments: Namespace, _: TextIO) -> None:
         print(f"  module {name}")
 
 
-def _certificate(path: Path | None) -> str:
+def _certificate(domain: str, path: Path | None) -> str:
+    """The state of a certificate. A wrong one keeps no server from starting, but others from believing it."""
     if path is None:
         return "no certificate"
     leaf = load_certificate(path).leaf
@@ -135,6 +137,9 @@ def _certificate(path: Path | None) -> str:
     days = (leaf.not_valid_after_utc - now).days
     problem = validity_problem(leaf, now)
     state = problem or f"expires on {leaf.not_valid_after_utc:%Y-%m-%d} (in {days} days)"
+    names = presented_names(leaf)
+    if domain_name_matched(names, domain) is None:
+        state += f"; found a certificate for {names}, wanted one for {domain}: other servers will not believe it"
     return f"{path}: {state}"
 
 

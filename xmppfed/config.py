@@ -158,8 +158,8 @@ def _http(table: Table) -> HTTPOptions:
     if http.behind_proxy and not _is_local(http.endpoint):
         advice = "Use tcp:PORT:interface=127.0.0.1 or unix:PATH; or let TLS end here with tls = true."
         raise table.error("endpoint", http.endpoint, "a loopback address or a Unix socket behind a proxy", advice)
-    if http.public_url is not None and not _is_origin(http.public_url, "https"):
-        advice = "Paths are added to it: leave out what follows the port, and the user."
+    if http.public_url is not None and not (http.public_url.isascii() and _is_origin(http.public_url, "https")):
+        advice = "Paths are added to it: leave out what follows the port, and the user; write the host in ASCII (xn--...)."
         raise table.error("public_url", http.public_url, "https://HOST[:PORT]", advice)
     _check_each(table, "public_addresses", ipaddress.ip_address, "IP addresses such as 203.0.113.7 or 2001:db8::7")
     return http

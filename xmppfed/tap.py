@@ -56,9 +56,8 @@ class Started(MultiService):
         try:
             super().privilegedStartService()
         except CannotListenError as error:
-            raise SystemExit(
-                f"twistd xmppfed: services.http.endpoint: {error}. Stop what listens there, or choose another."
-            ) from None
+            advice = "Stop what listens there, or choose an address and a port that this machine has and this user may take."
+            raise SystemExit(f"twistd xmppfed: services.http.endpoint: {str(error).rstrip('.')}. {advice}") from None
 
     def startService(self) -> None:
         """Start everything else, and take SIGHUP."""

@@ -15,7 +15,7 @@ class VersionOptions(Options, frozen=True):
 
 
 class Version(Module):
-    """Says who we are; what we run on is nobody's business (XEP-0092, 6)."""
+    """Says who we are; what we run on is nobody's business (XEP-0092, 5)."""
 
     options = VersionOptions
     features = (NS,)

@@ -1,4 +1,4 @@
-"""How many strangers may be connected at once: connections on which nobody has authenticated yet (XEP-0205, 4.1)."""
+"""How many strangers may be connected at once: connections on which nobody has authenticated yet (XEP-0205, 4.3)."""
 
 from __future__ import annotations
 

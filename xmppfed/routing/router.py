@@ -315,7 +315,7 @@ _TO_ACCOUNT: Mapping[str, _Rules[Account]] = {
     "iq": _Rules({"get": Router._ask_account, "set": Router._ask_account, **_ANSWERS_OF_IQ}),
 }
 
-# To a domain of ours, with or without a resource (RFC 6121, 8.3 and 8.4).
+# To a domain of ours, with or without a resource (RFC 6120, 10.5.1 and 10.5.2).
 _TO_SERVER: Mapping[str, _Rules[None]] = {
     "message": _Rules({"error": Router._drop, _OTHER: Router._message_server}),
     "presence": _Rules({_OTHER: Router._drop}),

@@ -35,7 +35,7 @@ _SHOWN = 256  # characters of a peer's own words
 
 
 def dialback_key(secret: bytes, pair: Pair, stream_id: str) -> str:
-    """The key for `pair` on the stream `stream_id` (XEP-0185, 3); only who has the secret can make or check it."""
+    """The key for `pair` on the stream `stream_id` (XEP-0185, 2); only who has the secret can make or check it."""
     hashed = hashlib.sha256(secret).hexdigest().encode()
     return hmac.new(hashed, f"{pair.to} {pair.sender} {stream_id}".encode(), "sha256").hexdigest()
 
@@ -60,7 +60,7 @@ def _domain(element: Element, attribute: str) -> str:
 def _write(
     stream: Stream, name: str, sender: str, to: str, *, key: str = "", error: StanzaError | None = None, **more: str
 ) -> None:
-    """A `db:` element, complete with its declaration; an error inside belongs to the content namespace (XEP-0220, 2.4)."""
+    """A `db:` element, complete with its declaration; an error inside belongs to the content namespace (XEP-0220, 2.5)."""
     element = Element(name, NS, {"from": sender, "to": to, **more}, [key] if key else [])
     if error is not None:
         child = element.add("error", NS_SERVER, type=error.type)
