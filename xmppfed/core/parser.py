@@ -94,7 +94,7 @@ class ElementPass:
         if depth == 1:
             self._names.append(name)
             self._starts.append(self._parser.CurrentByteIndex)
-        elif depth == 0:
+        elif not depth:
             self._root = name
             self._attributes = attributes
             if name not in self._kinds:
@@ -159,9 +159,7 @@ class ElementPass:
         attributes = attribute_names(self._attributes) if context or b"xml:" in data else self._attributes
         names = self._names if source == namespace else self._renamed(source, namespace)
         children = tuple(map("{".__add__, names))  # each has a namespace: what would take it away is not verbatim
-        return Stanza(
-            self._kinds[self._root], namespace, attributes, letter, children, tuple([start - first for start in starts])
-        )
+        return Stanza(self._kinds[self._root], namespace, attributes, letter, children, tuple(starts))
 
     def _renamed(self, source: str, namespace: str) -> list[str]:
         """The children's names: those that shared the root's namespace share the one it is given."""

@@ -39,7 +39,7 @@ class Stanza:
         starts: tuple[int, ...] = (),
         verbatim: bool = True,
     ) -> None:
-        """`children` are `{namespace}name`, `starts` their offsets in the letter.
+        """`children` are `{namespace}name`, `starts` where each begins; the first begins the letter.
 
         The letter declares all it uses but its default namespace, which is `namespace`. It is `verbatim` when it means
         the same in every content namespace.
@@ -94,8 +94,8 @@ class Stanza:
 
     def span(self, index: int) -> tuple[int, int]:
         """Where child number `index` stands in the letter; text behind it, which means nothing, belongs to it."""
-        following = self._starts[index + 1 :]
-        return self._starts[index], following[0] if following else len(self.letter)
+        first, following = self._starts[0], self._starts[index + 1 :]
+        return self._starts[index] - first, following[0] - first if following else len(self.letter)
 
     @property
     def element(self) -> Element:

@@ -39,6 +39,8 @@ class StreamFraming:
     def restart(self) -> None:
         """A new document begins; of the old one only what was not looked at survives, for it is the new one's."""
         self._parser = new_parser(markup=True)
+        # Expat 2.6 would keep the last stanza back until more comes; what it guards against the scanner keeps away.
+        getattr(self._parser, "SetReparseDeferralEnabled", bool)(False)
         self._base = 0  # what expat calls the first byte of the buffer
         self._fed = 0  # how much of the buffer expat has seen
         self._markup = MarkupScanner()

@@ -75,7 +75,6 @@ def new_parser(*, markup: bool) -> XMLParserType:
     `markup` says that `<!` or `<?` may occur; without them there is nothing restricted to look for.
     """
     parser = ParserCreate("UTF-8", "}")
-    getattr(parser, "SetReparseDeferralEnabled", bool)(False)  # expat 2.6 would keep the last stanza back until more comes
     if markup:
         parser.StartDoctypeDeclHandler = _doctype
         parser.ProcessingInstructionHandler = _instruction
