@@ -61,7 +61,6 @@ class MarkupScanner:
             text = "Found a comment or a document type declaration, which XMPP does not allow (RFC 6120, 11.1)."
             raise StreamError(StreamCondition.RESTRICTED_XML, text)
         self._until = _ENDS.get(bytes(head[1:2]), b">")
-        self._at += 1
         return True
 
     def _leave(self, buffer: bytearray) -> bool:

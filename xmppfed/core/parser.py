@@ -155,7 +155,8 @@ class ElementPass:
         letter = data[first - base : self._end_index - base] if starts else b""
         source = self._root.rpartition("}")[0]
         if not self._verbatim or self._default not in (None, source) or (prefixes and any(map(letter.__contains__, prefixes))):
-            return Stanza.from_element(parse_tree(data, context).renamed(source, namespace, NS_FORWARD))
+            tree = parse_tree(data, context)
+            return Stanza.from_element(tree if source == namespace else tree.renamed(source, namespace, NS_FORWARD))
         attributes = attribute_names(self._attributes) if context or b"xml:" in data else self._attributes
         names = self._names if source == namespace else self._renamed(source, namespace)
         children = tuple(map("{".__add__, names))  # each has a namespace: what would take it away is not verbatim
