@@ -16,7 +16,7 @@ from xmppfed.core.element import Element, write_attributes
 from xmppfed.core.namespaces import NS_CLIENT, NS_DIALBACK, NS_FRAMING, NS_FRAMING_SERVER, NS_SERVER, NS_STREAM
 from xmppfed.core.parser import parse_element, stanza_names
 from xmppfed.core.stanza import LANG, Kind, Stanza
-from xmppfed.core.tree import check_text, violation
+from xmppfed.core.tree import violation
 from xmppfed.errors import StreamCondition, StreamError
 
 __all__ = [
@@ -172,7 +172,7 @@ class MessageFraming:
             if data == _CLOSE_TAG:
                 return Closing()
             if header := _LEGACY_HEADER.fullmatch(data):
-                return self._legacy_opening(data, header[1])
+                return self._legacy_opening(header[1])
             data = _with_root_prefix(data)
         item = parse_element(data, self._kinds, self.profile.content)
         if isinstance(item, Stanza):
@@ -191,8 +191,7 @@ class MessageFraming:
         text = f"Found <{item.name}/> in {item.namespace[:64]!a}; wanted {self.profile.framing}."
         raise StreamError(StreamCondition.INVALID_NAMESPACE, text)
 
-    def _legacy_opening(self, data: bytes, header: bytes) -> Opening:
-        check_text(data)
+    def _legacy_opening(self, header: bytes) -> Opening:
         root = parse_element(header + b"<child/>" + _CLOSE_TAG, {}, "")
         assert isinstance(root, Element)  # no name is a stanza's here
         if root.tag != f"{{{NS_STREAM}}}stream" or root.children != [Element("child", self.profile.content)]:

@@ -264,8 +264,6 @@ class Stream:
             self.fail(error)
 
     def _violation(self, kind: Input) -> None:
-        if self.state in (State.ABANDONED, State.CLOSED):
-            return
         if kind in (Input.NONZA, Input.FEATURES) and self.authenticated:
             self.fail(StreamError(StreamCondition.UNSUPPORTED_STANZA_TYPE, "Found an element that has no meaning at this point."))
             return

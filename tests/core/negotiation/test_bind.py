@@ -169,7 +169,8 @@ class InitiatingBindTests(SynchronousTestCase):
             [refused, failed] = wired.receive(f"<iq xmlns='jabber:client' type='error' id='bind'><error>{inside}</error></iq>")
             assert isinstance(refused, BindFailed)
             self.assertIs(refused.error.condition, condition)
-            self.assertIsInstance(failed, StreamFailed)
+            assert isinstance(failed, StreamFailed)
+            self.assertIs(failed.error.condition, StreamCondition.NOT_AUTHORIZED)
 
     def test_error_behind_the_request(self) -> None:
         """An error may repeat what it answers; one that says nothing is undefined."""
