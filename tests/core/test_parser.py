@@ -112,6 +112,17 @@ class ElementPassTests(SynchronousTestCase):
         assert isinstance(stanza, Stanza)
         self.assertEqual(stanza.letter, b"<x xmlns='urn:p'/>")
 
+    def test_complete_tree(self) -> None:
+        """Of any other element the end is told once, however it is nested."""
+        parser = new_parser(markup=True)
+        found: list[int] = []
+        parser.Parse(b"<stream>", False)
+        element = ElementPass(parser, KINDS, lambda: found.append(parser.CurrentByteIndex))
+        element.attach()
+        parser.Parse(b"<a><b><c/></b>x</a>", False)
+        self.assertEqual(found, [8 + 15])
+        self.assertEqual(element.result(b"", NS_CLIENT), Element("a", "", {}, [Element("b", "", {}, [Element("c", "")]), "x"]))
+
 
 class OtherElementTests(SynchronousTestCase):
     """What is no stanza is a tree."""
@@ -167,6 +178,8 @@ class RenamedTests(SynchronousTestCase):
         stanza = self.stanza("<message><x xmlns='urn:x'/><y xmlns=''/></message>")
         self.assertEqual(stanza.children, ("{urn:x}x", "{jabber:server}y"))
         self.assertEqual(stanza.to_bytes(NS_SERVER), b"<message xmlns='jabber:server'><x xmlns='urn:x'/><y/></message>")
+        alone = self.stanza("<message><y xmlns=''/></message>")
+        self.assertEqual(alone.to_bytes(NS_SERVER), b"<message xmlns='jabber:server'><y/></message>")
 
 
 class RefusalTests(SynchronousTestCase):
@@ -218,6 +231,16 @@ class RefusalTests(SynchronousTestCase):
                     parsed(text)
                 else:
                     self.refused(text, StreamCondition.POLICY_VIOLATION)
+
+    def test_not_utf8(self) -> None:
+        """Other encodings, and what is none."""
+        for data in ((MESSAGE % "").encode("utf-16"), b"<a>\0</a>", b"<a>\xff</a>"):
+            self.refused(data, StreamCondition.UNSUPPORTED_ENCODING)
+
+    def test_restricted(self) -> None:
+        """Comments, instructions, document types and entities (RFC 6120, 11.1)."""
+        for text in (MESSAGE % "<!---->", MESSAGE % "<?x?>", "<!DOCTYPE a>" + MESSAGE % "", MESSAGE % "&x;"):
+            self.refused(text, StreamCondition.RESTRICTED_XML)
 
     def test_prefixes(self) -> None:
         """Declared anywhere in one element, they are counted."""

@@ -177,6 +177,7 @@ class OwnMakingTests(SynchronousTestCase):
         self.assertEqual(stanza.letter, b"<body>a&lt;b</body><x xmlns='urn:x'/>")
         self.assertEqual([stanza.span(0), stanza.span(1)], [(0, 19), (19, 37)])
         self.assertEqual(stanza.children, ("{jabber:client}body", "{urn:x}x"))
+        self.assertTrue(stanza.verbatim)
         self.assertIs(stanza.element, element)
 
     def test_without_children(self) -> None:

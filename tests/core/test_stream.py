@@ -227,7 +227,8 @@ class InitiatingTests(BothFramings):
         """A second header is not sent."""
         wired = ToServer().opened()
         wired.stream.open(None, "c.example")
-        self.assertEqual((wired.sent(), wired.stream.remote), (b"", "b.example"))
+        self.assertEqual((wired.sent(), wired.stream.remote, wired.stream.local), (b"", "b.example", ""))
+        self.assertEqual(ToPeer().opened().stream.local, "b.example")
 
     def test_wrong_server(self) -> None:
         """A server that says it is another is not spoken to (RFC 6120, 4.9.3.6); its name is compared as an address."""
@@ -331,6 +332,10 @@ class WaitingTests(BothFramings):
             wired.receive(wired.header())
             events = wired.receive(*[b"<presence xmlns='jabber:client' id='%b'/>" % (b"x" * 1000)] * 12)
             self.failed(events, StreamCondition.POLICY_VIOLATION)
+        wired = Client(StreamFraming)
+        wired.receive(wired.header())
+        self.assertEqual(wired.receive(b" " * FIRST_LIMIT), [])
+        self.failed(wired.receive(b" "), StreamCondition.POLICY_VIOLATION)
 
     def test_answer_after_the_end(self) -> None:
         """Who answers too late answers nobody."""
@@ -495,6 +500,13 @@ class ErrorTests(BothFramings):
             [event] = wired.receive(ERROR % (inside, b""))
             assert isinstance(event, StreamFailed)
             self.assertEqual((event.error.condition, event.error.text), (StreamCondition.UNDEFINED_CONDITION, text))
+
+    def test_other_elements_in_an_error(self) -> None:
+        """What an application adds is no condition, wherever it stands."""
+        wired = Client().established()
+        [event] = wired.receive((ERROR % (b"reset", b"")).replace(b"><reset", b"><conflict xmlns='urn:x'/><reset"))
+        assert isinstance(event, StreamFailed)
+        self.assertIs(event.error.condition, StreamCondition.RESET)
 
     def test_error_after_our_end(self) -> None:
         """An error may still come while we wait for the peer's end; later ones are dropped."""

@@ -14,6 +14,7 @@ from xmppfed.core.framing import C2S, S2S, Closing, Item, Opening, Profile
 from xmppfed.core.namespaces import NS_CLIENT, NS_DIALBACK, NS_SERVER
 from xmppfed.core.stanza import Stanza
 from xmppfed.core.streamframing import StreamFraming
+from xmppfed.core.tree import MAX_PREFIXES
 from xmppfed.errors import StreamCondition, StreamError
 
 HEADER = b"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='b' version='1.0'>"
@@ -71,6 +72,20 @@ class ReadingTests(SynchronousTestCase):
         assert isinstance(message, Stanza) and isinstance(presence, Stanza)
         self.assertEqual((message.letter, message.namespace, message.verbatim), (b"<body>a</body>", NS_CLIENT, True))
         self.assertEqual((presence.kind, presence.letter), ("presence", b""))
+
+    def test_letter_as_it_came(self) -> None:
+        """What needs nothing of the header goes verbatim, whatever its form."""
+        letter = b'<body  a="1" ></body><x xmlns="urn:x"></x>'
+        [_, message] = items(HEADER_SERVER + b"<message>" + letter + b"</message>", S2S)
+        assert isinstance(message, Stanza)
+        self.assertEqual(message.letter, letter)
+
+    def test_many_prefixes(self) -> None:
+        """A header may declare as many prefixes as an element."""
+        declared = b"".join(b" xmlns:p%d='u'" % number for number in range(MAX_PREFIXES - 1))
+        self.assertEqual(items(HEADER.replace(b" to=", declared + b" to=")), [OPENING])
+        [error] = items(HEADER.replace(b" to=", declared + b" xmlns:q='u' to="))
+        self.assertIsInstance(error, StreamError)
 
     def test_header_that_ends_at_once(self) -> None:
         """An empty tag opens and closes."""

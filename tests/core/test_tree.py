@@ -177,7 +177,21 @@ class TreeBuilderTests(SynchronousTestCase):
         builder.start("12345678901}a", {})
         builder.start("1234}b", {"x": ""})
         builder.start("1234}b", {"123}x": ""})
-        self.assertRaises(StreamError, builder.start, "1}b", {"1}x": ""})
+        builder.start("1}b", {})
+        self.assertRaises(StreamError, builder.start, "1}b", {"}x": ""})
+
+    def test_limits(self) -> None:
+        """Depth and elements are counted."""
+        builder = TreeBuilder()
+        for _ in range(MAX_DEPTH):
+            builder.start("a", {})
+        self.assertRaises(StreamError, builder.start, "a", {})
+        builder = TreeBuilder()
+        builder.start("a", {})
+        for _ in range(MAX_ELEMENTS - 1):
+            builder.start("b", {})
+            builder.end("b")
+        self.assertRaises(StreamError, builder.start, "b", {})
 
     def test_room_by_default(self) -> None:
         """Without another word it is that of a large stanza."""

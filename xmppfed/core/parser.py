@@ -124,7 +124,6 @@ class ElementPass:
         assert self._builder is not None  # we are its handler
         self._builder.end(name)
         if not self._builder.open:
-            self._parser.buffer_text = False
             self._end(name)
 
     def declare(self, prefix: str | None, uri: str | None) -> None:

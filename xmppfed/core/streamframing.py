@@ -89,7 +89,6 @@ class StreamFraming:
         self._over = True
         self._failure = None
         self._buffer.clear()
-        self._items.clear()
         self._fed = 0
         return item
 
