@@ -270,7 +270,7 @@ class ValueTests(SynchronousTestCase):
         self.assertEqual(len({jid, JID("a", "b"), pickle.loads(pickle.dumps(jid))}), 1)
         self.assertFalse(hasattr(jid, "__dict__"))
         with self.assertRaises(AttributeError):
-            jid.local = "c"  # type: ignore[misc]  # that it is refused is the test
+            jid.local = "c"
 
     def test_cache(self) -> None:
         """The cache is bounded, gives what `parse` gives, and keeps no refusals."""

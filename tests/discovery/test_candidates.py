@@ -59,7 +59,7 @@ class ValueTests(SynchronousTestCase):
     def test_frozen(self) -> None:
         """Nobody can change the addresses after they were judged."""
         with self.assertRaises(FrozenInstanceError):
-            candidate().addresses = ("10.0.0.1",)  # type: ignore[misc]
+            candidate().addresses = ("10.0.0.1",)
 
 
 class OrderTests(SynchronousTestCase):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -293,11 +294,12 @@ class FingerprintTests(SynchronousTestCase):
     def test_endpoint_binding(self) -> None:
         """RFC 5929, 4.1: the hash of the signature, but SHA-256 where that is MD5 or SHA-1."""
         rsa_key = rsa.generate_private_key(65537, 2048)
-        for key, algorithm, expected in [
+        cases: list[tuple[PrivateKey, hashes.HashAlgorithm, Any]] = [
             (ec.generate_private_key(ec.SECP256R1()), hashes.SHA256(), hashlib.sha256),
             (ec.generate_private_key(ec.SECP384R1()), hashes.SHA384(), hashlib.sha384),
             (rsa_key, hashes.SHA512(), hashlib.sha512),
-        ]:
+        ]
+        for key, algorithm, expected in cases:
             certificate = signed_with(key, algorithm)
             der = certificate.public_bytes(serialization.Encoding.DER)
             self.assertEqual(endpoint_binding(certificate), expected(der).digest())
