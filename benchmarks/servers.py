@@ -18,9 +18,9 @@ from twisted.python.failure import Failure
 
 from tests.interop.processes import free_port, running
 from tests.interop.scenario import NotMet
+from xmppfed.assembly import module_options
 from xmppfed.core.sasl.keys import HASH_NAMES, derive_all
-from xmppfed.server import module_options
-from xmppfed.storage.sqlite import SQLiteAccounts
+from xmppfed.storage.sqlite import SQLiteStorage
 
 __all__ = ["Server", "build", "echo", "ours", "prosody"]
 
@@ -102,11 +102,11 @@ def _now(work: Coroutine[Deferred[Any], Any, None]) -> None:
 
 async def _create_accounts(data_dir: Path, users: int) -> None:
     """u0, u1 and so on, password pw; one derivation for all, for it is the deriving that takes long."""
-    accounts = SQLiteAccounts.open_at_once(data_dir)
+    storage = SQLiteStorage.open_at_once(data_dir)
     keys = derive_all("pw", dict.fromkeys(HASH_NAMES, b"saltsaltsalt"))
     for number in range(users):
-        await accounts.create("localhost", f"u{number}", keys)
-    await accounts.close()
+        await storage.accounts.create("localhost", f"u{number}", keys)
+    await storage.close()
 
 
 @contextmanager

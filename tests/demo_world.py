@@ -8,13 +8,13 @@ from twisted.internet.defer import Deferred
 from twisted.logger import globalLogPublisher, textFileLogObserver
 from twisted.trial.unittest import SynchronousTestCase
 
-from xmppfed import config, server
+from xmppfed import assembly, config, server
 from xmppfed.core.jid import JID
 from xmppfed.demo_servers import Place, places, write_files
 from xmppfed.net.certificates import moment
 from xmppfed.net.tls import TrustRoots
 from xmppfed.storage.accounts import add_account
-from xmppfed.storage.memory import MemoryAccounts
+from xmppfed.storage.memory import MemoryStorage
 from xmppfed.storage.threads import at_once
 from xmppfed.testing.network import Network
 
@@ -40,20 +40,20 @@ class DemoCase(SynchronousTestCase):
             self.addCleanup(globalLogPublisher.removeObserver, observer)
 
     def _start(self, place: Place) -> None:
-        accounts = MemoryAccounts()
-        world = server.World(
+        storage = MemoryStorage()
+        world = assembly.World(
             reactor=self.network.reactor,
             resolve=self.network.resolver.addresses,
-            accounts=accounts,
+            storage=storage,
             run_in_thread=at_once,
             control=False,
         )
-        made = server.assemble(config.load(place.config, server.module_options()), world)
+        made = assembly.assemble(config.load(place.config, assembly.module_options()), world)
         made.privilegedStartService()
         made.startService()
         self.addCleanup(self._stop, made)
         account = JID.of(place.user, place.domain)
-        self.successResultOf(Deferred.fromCoroutine(add_account(accounts, account, place.password, at_once)))
+        self.successResultOf(Deferred.fromCoroutine(add_account(storage.accounts, account, place.password, at_once)))
 
     def _stop(self, made: server.Server) -> None:
         stopped = Deferred.fromCoroutine(made.stopService())

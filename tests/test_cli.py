@@ -18,12 +18,12 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from xmppfed import cli
+from xmppfed.assembly import module_options
 from xmppfed.config import load
 from xmppfed.core.sasl.keys import verify_password
 from xmppfed.net.issuing import Authority
-from xmppfed.server import module_options
 from xmppfed.services.control import SOCKET_NAME
-from xmppfed.storage.sqlite import SQLiteAccounts
+from xmppfed.storage.sqlite import SQLiteStorage
 
 
 class Terminal(StringIO):
@@ -66,9 +66,9 @@ class CLITestCase(SynchronousTestCase):
 
     def password_is(self, password: str) -> bool:
         """Whether Juliet's keys in the database are those of `password`."""
-        accounts = SQLiteAccounts.open_at_once(self.data_dir)
-        keys: Any = self.successResultOf(Deferred.fromCoroutine(accounts.keys("example.org", "juliet")))
-        self.successResultOf(Deferred.fromCoroutine(accounts.close()))
+        storage = SQLiteStorage.open_at_once(self.data_dir)
+        keys: Any = self.successResultOf(Deferred.fromCoroutine(storage.accounts.keys("example.org", "juliet")))
+        self.successResultOf(Deferred.fromCoroutine(storage.close()))
         return verify_password(keys["sha256"], password)
 
 

@@ -14,7 +14,7 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from xmppfed import config, server
+from xmppfed import assembly, config
 from xmppfed.demo_servers import (
     PATIENCE,
     DemoFailed,
@@ -133,13 +133,13 @@ class FilesTests(Case):
         """Everything that a start does up to listening works, with the certificates that were made."""
         write_files(self.pair, NOW)
         for place in self.pair:
-            server.check(config.load(place.config, server.module_options()))
+            assembly.check(config.load(place.config, assembly.module_options()))
 
     def test_each_is_told_where_the_other_is(self) -> None:
         """The route to the other domain needs no DNS, and its address is the one private network that is allowed."""
         write_files(self.pair, NOW)
         for place, other in (self.pair, self.pair[::-1]):
-            loaded = config.load(place.config, server.module_options())
+            loaded = config.load(place.config, assembly.module_options())
             assert loaded.services.s2s_ws is not None
             routes = loaded.services.s2s_ws.static_routes
             self.assertEqual(

@@ -29,6 +29,7 @@ from xmppfed.extend import (
     owner_only,
     presence,
 )
+from xmppfed.storage.memory import MemoryStorage
 
 NS = "urn:example:lamp"
 LAMP = f"{{{NS}}}lamp"
@@ -180,7 +181,7 @@ class ServiceTests(SynchronousTestCase):
 
     def test_a_module_is_a_service(self) -> None:
         """It starts and stops with its parent."""
-        module = Module(Host((), lambda stanza: None, lambda target: ()), Options())
+        module = Module(Host((), lambda stanza: None, lambda target: (), MemoryStorage().records), Options())
         verifyObject(IService, module)
         parent = MultiService()
         module.setServiceParent(parent)

@@ -1,199 +1,23 @@
-"""The whole server: what is assembled from a configuration, how it starts and stops, reload, check and commands."""
+"""The whole server: how it starts and stops, and reload."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
-from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-import msgspec
 from twisted.application.service import Service
-from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
-from twisted.internet.testing import StringTransport
 from twisted.logger import LogLevel, globalLogPublisher
-from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from tests.assembling import AssemblyCase, Greeting
 from tests.services.raw import CAPULET, JULIET, MONTAGUE, Raw, RawCase, stream_error
-from xmppfed import config, extend, server
+from xmppfed import assembly, server
 from xmppfed.core.jid import JID
-from xmppfed.errors import ConfigError, StanzaCondition
+from xmppfed.errors import ConfigError
 from xmppfed.net.certificates import load_certificate, moment, spki_sha256
-from xmppfed.net.issuing import Authority, self_signed
+from xmppfed.net.issuing import self_signed
 from xmppfed.storage.accounts import add_account
-from xmppfed.storage.memory import MemoryAccounts
-from xmppfed.storage.sqlite import FILE_NAME
 from xmppfed.storage.threads import at_once
-from xmppfed.testing.network import Network
-
-DOMAIN = f'[domains."{CAPULET}"]\ncertificate = "cert.pem"\n'
-ALL = """
-[services.http]
-endpoint = "tcp:443:interface=127.0.0.2"
-[services.c2s_ws]
-[services.s2s_ws]
-[modules.ping]
-[modules.disco]
-"""
-
-
-class Greeting(extend.Module):
-    """A module with an option."""
-
-    class Options(msgspec.Struct, forbid_unknown_fields=True):
-        """Its option."""
-
-        words: str = "hail"
-
-    options = Options
-
-
-class AssemblyCase(SynchronousTestCase):
-    """A configuration in a folder of its own, and a network to assemble its server in."""
-
-    def setUp(self) -> None:
-        """A folder with a certificate."""
-        self.network = Network()
-        self.network.reactor.advance(1_800_000_000)
-        self.folder = Path(self.mktemp()).absolute()
-        (self.folder / "data").mkdir(parents=True)
-        self.now: datetime = moment(self.network.reactor)
-        (self.folder / "cert.pem").write_bytes(Authority(self.now).issue(CAPULET))
-        self.accounts = MemoryAccounts()
-
-    def config(self, text: str = ALL, domain: str = DOMAIN, **known: Any) -> config.Config:
-        """What is read from a file with this text."""
-        file = self.folder / "server.toml"
-        file.write_text(f'data_dir = "data"\n{domain}{text}')
-        return config.load(file, {**server.module_options(), **known})
-
-    def world(self, **changes: Any) -> server.World:
-        """The network, with accounts in memory."""
-        given: dict[str, Any] = {
-            "reactor": self.network.reactor,
-            "resolve": self.network.resolver.addresses,
-            "accounts": self.accounts,
-            "run_in_thread": at_once,
-            "control": False,
-        }
-        return server.World(**{**given, **changes})
-
-    def start(self, text: str = ALL, **changes: Any) -> server.Server:
-        """A server that runs, and is stopped at the end."""
-        made = server.assemble(self.config(text), self.world(**changes))
-        made.startService()
-        self.addCleanup(self.stop, made)
-        return made
-
-    def stop(self, made: server.Server) -> None:
-        """Stop it; nothing is left."""
-        done: list[object] = []
-        Deferred.fromCoroutine(made.stopService()).addBoth(done.append)
-        self.network.advance(10)
-        self.assertEqual(done, [None])
-        self.network.check_clean()
-
-
-def names(made: server.Server) -> list[str]:
-    """The names of its services, in their order."""
-    return [str(service.name or type(service).__name__) for service in made.services]
-
-
-class Assembly(AssemblyCase):
-    """What stands in a server, and in which order."""
-
-    def test_everything(self) -> None:
-        """Listening comes first, then the streams, the modules, the control socket, and storage last: they stop in this order."""
-        made = server.assemble(self.config(), self.world(control=True))
-        self.assertEqual(names(made), ["http", "c2s_ws", "s2s_ws", "modules.ping", "modules.disco", "control", "storage"])
-
-    def test_nothing_but_storage(self) -> None:
-        """A server without services is one; it listens nowhere."""
-        made = self.start("")
-        self.assertEqual(names(made), ["storage"])
-        self.assertEqual(self.network.leftovers(), [])
-
-    def test_only_what_is_named(self) -> None:
-        """Every service stands alone."""
-        http = '[services.http]\nendpoint = "tcp:443:interface=127.0.0.2"\n'
-        for more, expected in (("", []), ("[services.c2s_ws]", ["c2s_ws"]), ("[services.s2s_ws]", ["s2s_ws"])):
-            made = server.assemble(self.config(http + more), self.world())
-            self.assertEqual(names(made), ["http", *expected, "storage"])
-
-    def test_behind_proxy_without_certificates(self) -> None:
-        """Behind a proxy a server needs no certificate."""
-        text = '[services.http]\nendpoint = "tcp:443:interface=127.0.0.2"\ntls = "behind-proxy"\n[services.c2s_ws]\n'
-        made = server.assemble(self.config(text, domain=f'[domains."{CAPULET}"]\n'), self.world())
-        made.startService()
-        raw = Raw(self.network, tls=None)
-        self.assertIn("127.0.0.2", str(self.network.leftovers()))
-        raw.drop()
-        self.stop(made)
-
-    def test_modules_of_the_world(self) -> None:
-        """A module that is handed in gets its options, and is one of the services."""
-        read = self.config("[modules.greeting]\nwords = 'good morrow'\n", greeting=Greeting.options)
-        made = server.assemble(read, self.world(modules={"greeting": Greeting}))
-        module: Any = made.services[0]
-        self.assertIsInstance(module, Greeting)
-        self.assertEqual(read.modules["greeting"], Greeting.Options(words="good morrow"))
-
-    def test_module_twice(self) -> None:
-        """Two modules that answer the same thing stop the start, by name."""
-        twice = {"one": extend.load("ping"), "two": extend.load("ping")}
-        read = self.config("[modules.one]\n[modules.two]\n", one=twice["one"].options, two=twice["two"].options)
-        error = self.assertRaises(ConfigError, server.assemble, read, self.world(modules=twice))
-        self.assertIn("modules.one", str(error))
-        self.assertIn("modules.two", str(error))
-
-    def test_module_gone(self) -> None:
-        """A module whose package is gone stops the start, and says so."""
-        read = self.config("[modules.gone]\n", gone=Greeting.options)
-        error = self.assertRaises(ConfigError, server.assemble, read, self.world())
-        self.assertIn("modules.gone: no installed package has this module", str(error))
-
-    def test_module_unknown(self) -> None:
-        """A module that is not installed is an unknown name in the file."""
-        error = self.assertRaises(ConfigError, self.config, "[modules.pign]\n")
-        self.assertIn("pign", str(error))
-        self.assertIn("ping", str(error))
-
-    def test_broken_module_that_nobody_named(self) -> None:
-        """What is installed and not named is not even imported: it cannot stop the start."""
-        imported: list[str] = []
-        real = extend.load
-
-        def load(name: str) -> Any:
-            imported.append(name)
-            return real(name)
-
-        self.patch(extend, "load", load)
-        self.config("[modules.ping]\n")
-        config.load(self.folder / "server.toml", server.module_options())
-        self.assertEqual(imported[-1:], ["ping"])
-        imported.clear()
-        config.load(self.folder / "server.toml", server.module_options())
-        self.assertEqual(set(imported), {"ping"})
-
-    def test_bad_certificate(self) -> None:
-        """A certificate that cannot be read stops the start, and names the file."""
-        (self.folder / "cert.pem").write_text("x")
-        error = self.assertRaises(ConfigError, server.assemble, self.config(), self.world())
-        self.assertIn("cert.pem", str(error))
-
-    def test_no_federation(self) -> None:
-        """Without [services.s2s_ws] who writes to another domain hears why nothing arrives."""
-        made = self.start('[services.http]\nendpoint = "tcp:443:interface=127.0.0.2"\n[services.c2s_ws]\n')
-        self.successResultOf(Deferred.fromCoroutine(add_account(made.accounts, JID.parse(JULIET), "wherefore", at_once)))
-        raw = Raw(self.network)
-        raw.login()
-        (answer,) = raw.send(f"<message xmlns='jabber:client' to='x@{MONTAGUE}'/>")
-        self.assertIn(StanzaCondition.REMOTE_SERVER_NOT_FOUND.value, answer.to_xml())
-        self.assertIn("services.s2s_ws", answer.to_xml())
-        raw.drop()
 
 
 class Starting(AssemblyCase):
@@ -202,7 +26,7 @@ class Starting(AssemblyCase):
     def test_port_taken(self) -> None:
         """A port that somebody has stops the start: nothing behind it has started."""
         self.start()
-        second = server.assemble(self.config(), self.world())
+        second = assembly.assemble(self.config(), self.world())
         self.assertRaises(CannotListenError, second.startService)
         self.assertEqual([service.running for service in second.services if service.name in ("c2s_ws", "storage")], [0, 0])
 
@@ -212,7 +36,7 @@ class Starting(AssemblyCase):
             self.patch(server.pyexpat, "version_info", version)
             events: Any = []
             globalLogPublisher.addObserver(events.append)
-            made = server.assemble(self.config(""), self.world())
+            made = assembly.assemble(self.config(""), self.world())
             made.startService()
             self.stop(made)
             globalLogPublisher.removeObserver(events.append)
@@ -238,7 +62,7 @@ class Stopping(AssemblyCase):
 
     def test_in_order(self) -> None:
         """The next stops when the one before has stopped, and not earlier."""
-        made = server.assemble(self.config(""), self.world())
+        made = assembly.assemble(self.config(""), self.world())
         gate: Deferred[None] = Deferred()
         order: list[str] = []
         for name, result in (("first", gate), ("second", None)):
@@ -252,7 +76,7 @@ class Stopping(AssemblyCase):
 
     def test_fault(self) -> None:
         """A service that cannot stop keeps nobody else from stopping; the fault is logged."""
-        made = server.assemble(self.config(""), self.world())
+        made = assembly.assemble(self.config(""), self.world())
         order: list[str] = []
         _Stubborn("faulty", order, ZeroDivisionError()).setServiceParent(made)
         _Stubborn("last", order, None).setServiceParent(made)
@@ -263,18 +87,18 @@ class Stopping(AssemblyCase):
     def test_storage_last(self) -> None:
         """Storage closes when every connection is gone."""
         closed: list[int] = []
-        real = self.accounts.close
+        real = self.storage.close
 
         async def close() -> None:
             closed.append(len(clients.streams))
             await real()
 
-        self.patch(self.accounts, "close", close)
-        made = server.assemble(self.config(), self.world())
+        self.patch(self.storage, "close", close)
+        made = assembly.assemble(self.config(), self.world())
         c2s: Any = made.getServiceNamed("c2s_ws")
         clients = c2s.clients
         made.startService()
-        self.successResultOf(Deferred.fromCoroutine(add_account(self.accounts, JID.parse(JULIET), "wherefore", at_once)))
+        self.successResultOf(Deferred.fromCoroutine(add_account(self.storage.accounts, JID.parse(JULIET), "wherefore", at_once)))
         raw = Raw(self.network)
         raw.login()
         self.stop(made)
@@ -305,28 +129,6 @@ class TwoServers(RawCase):
         raw.sasl("auth", "", "SCRAM-SHA-256")
         self.federation.stop(CAPULET)
         self.assertEqual((stream_error(raw.take()), raw.close_code), ("system-shutdown", 1012))
-
-
-class Checking(AssemblyCase):
-    """`xmppfedctl check` does what a start does, up to listening."""
-
-    def test_good(self) -> None:
-        """It touches neither the port nor the database, and needs no reactor."""
-        self.start()
-        before = sorted(self.folder.rglob("*"))
-        server.check(self.config())
-        self.assertEqual(sorted(self.folder.rglob("*")), before)
-        self.assertEqual(list((self.folder / "data").iterdir()), [])
-
-    def test_bad(self) -> None:
-        """What would stop the start is found: a certificate, a trust anchor, a module."""
-        good = self.config()
-        (self.folder / "cert.pem").write_text("x")
-        self.assertRaises(ConfigError, server.check, good)
-        (self.folder / "cert.pem").write_bytes(self_signed(CAPULET, self.now))
-        server.check(good)
-        self.assertRaises(ConfigError, server.check, replace(good, trust_anchors=(self.folder / "server.toml",)))
-        self.assertRaises(ConfigError, server.check, self.config("[modules.gone]\n", gone=Greeting.options))
 
 
 class Reloading(RawCase):
@@ -436,100 +238,4 @@ class ReloadingWithoutTLS(AssemblyCase):
     def test_reload(self) -> None:
         """There is nothing to take over, and nothing fails."""
         read = self.config("", domain=f'[domains."{CAPULET}"]\n')
-        server.assemble(read, self.world()).reload()
-
-
-class Commands(AssemblyCase):
-    """What the control socket offers besides accounts as such."""
-
-    def setUp(self) -> None:
-        """A server whose control socket is taken in memory."""
-        super().setUp()
-        self.sites: list[Any] = []
-        memory: Any = self.network.reactor
-        memory.listenUNIX = self.listen
-
-    def listen(self, path: str, site: Any, mode: int) -> Any:
-        """Take what would listen."""
-        self.sites.append(site)
-        return self
-
-    def stopListening(self) -> None:
-        """End it."""
-
-    def ask(self, name: str, **arguments: object) -> tuple[int, Any]:
-        """The status and the JSON of a command's answer."""
-        body = json.dumps(arguments).encode()
-        transport = StringTransport()
-        channel = self.sites[-1].buildProtocol(None)
-        channel.makeConnection(transport)
-        head = f"POST /{name} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
-        channel.dataReceived(head.encode() + body)
-        self.network.pump()
-        answered, _, rest = transport.value().partition(b"\r\n\r\n")
-        return int(answered.split()[1]), json.loads(rest.split(b"\r\n")[1] if b"chunked" in answered else rest)
-
-    def test_delete(self) -> None:
-        """Deleting an account ends its streams, bound or not, and leaves those of others."""
-        self.start(control=True)
-        for name in ("juliet", "nurse"):
-            self.assertEqual(self.ask("user/add", address=f"{name}@{CAPULET}", password="wherefore")[0], 200)
-        bound, unbound, nurse = Raw(self.network), Raw(self.network), Raw(self.network)
-        bound.login()
-        unbound.open()
-        unbound.plain()
-        nurse.login("nurse")
-        self.assertEqual(self.ask("user/delete", address="Juliet@capulet.example"), (200, {"deleted": JULIET}))
-        for raw in (bound, unbound):
-            self.assertEqual(stream_error(raw.take()), "not-authorized")
-        self.assertIsNone(nurse.close_code)
-        again = Raw(self.network)
-        again.open()
-        self.assertEqual(again.plain().name, "failure")
-        for raw in (bound, unbound, nurse, again):
-            raw.drop()
-
-    def test_delete_nobody(self) -> None:
-        """Who is not there cannot be deleted: the command fails and ends nobody's stream."""
-        self.start(control=True)
-        self.ask("user/add", address=JULIET, password="wherefore")
-        raw = Raw(self.network)
-        raw.login()
-        status, answer = self.ask("user/delete", address=f"romeo@{CAPULET}")
-        self.assertEqual((status, "romeo" in answer["error"], raw.close_code), (404, True, None))
-        raw.drop()
-
-    def test_delete_without_clients(self) -> None:
-        """A server that takes no clients has accounts nevertheless."""
-        self.start("", control=True)
-        self.ask("user/add", address=JULIET, password="wherefore")
-        self.assertEqual(self.ask("user/delete", address=JULIET)[0], 200)
-
-    def test_reload(self) -> None:
-        """The answer names the file; a broken one is told, with the reason."""
-        made = self.start(control=True)
-        self.assertEqual(self.ask("reload"), (200, {"reloaded": str(made.config.file)}))
-        made.config.file.write_text("x")
-        status, answer = self.ask("reload")
-        self.assertEqual((status, "server.toml" in answer["error"]), (400, True))
-
-    def test_status(self) -> None:
-        """The process, the domains and the services."""
-        self.start(control=True)
-        status, answer = self.ask("status")
-        self.assertEqual((status, answer["domains"]), (200, [CAPULET]))
-        self.assertEqual(answer["services"], ["http", "c2s_ws", "s2s_ws", "modules.ping", "modules.disco", "control", "storage"])
-        self.assertIsInstance(answer["pid"], int)
-
-
-class MakeService(TestCase):
-    """The server for a real reactor."""
-
-    async def test_database(self) -> None:
-        """It has a database in `data_dir`, which a server that is only checked has not."""
-        folder = Path(self.mktemp())
-        folder.mkdir()
-        (folder / "server.toml").write_text(f'data_dir = "."\n[domains."{CAPULET}"]\n')
-        made = server.make_service(config.load(folder / "server.toml", {}), reactor)
-        self.assertTrue((folder / FILE_NAME).exists())
-        await made.stopService()
+        assembly.assemble(read, self.world()).reload()

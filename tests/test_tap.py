@@ -12,7 +12,7 @@ from twisted.internet.error import CannotListenError
 from twisted.plugin import getPlugins
 from twisted.trial.unittest import SynchronousTestCase
 
-from xmppfed import config, server, tap
+from xmppfed import assembly, config, tap
 from xmppfed.errors import ConfigError
 
 
@@ -60,10 +60,10 @@ class MakeServiceTests(SynchronousTestCase):
             return service
 
         self.patch(config, "load", lambda *arguments: ("configuration", *arguments))
-        self.patch(server, "make_service", make_service)
+        self.patch(assembly, "make_service", make_service)
         made: Any = tap.makeService(parsed("--config", "one.toml"))
         self.assertEqual(made.services, [service])
-        read = ("configuration", Path("one.toml"), server.module_options())
+        read = ("configuration", Path("one.toml"), assembly.module_options())
         self.assertEqual(calls, [(read, reactor)])
 
     def test_configuration_refused(self) -> None:
@@ -84,7 +84,7 @@ class MakeServiceTests(SynchronousTestCase):
             raise ConfigError("the certificate is damaged")
 
         self.patch(config, "load", lambda *arguments: None)
-        self.patch(server, "make_service", refuse)
+        self.patch(assembly, "make_service", refuse)
         ended = self.assertRaises(SystemExit, tap.makeService, parsed("--config", "one.toml"))
         self.assertEqual(str(ended), "twistd xmppfed: the certificate is damaged")
 

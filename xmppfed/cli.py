@@ -17,8 +17,8 @@ from typing import Any, TextIO
 
 from twisted.internet.defer import Deferred
 
+from xmppfed import assembly
 from xmppfed import config as configuration
-from xmppfed import server
 from xmppfed.config import Config
 from xmppfed.core.identity import domain_name_matched
 from xmppfed.core.jid import prepare_domain
@@ -27,7 +27,7 @@ from xmppfed.net.certificates import load_certificate, presented_names, validity
 from xmppfed.net.issuing import VALIDITY, self_signed
 from xmppfed.new_server import CONFIG, DATA_DIR, NewServer
 from xmppfed.services.control import SOCKET_NAME, user_commands
-from xmppfed.storage.sqlite import SQLiteAccounts
+from xmppfed.storage.sqlite import SQLiteStorage
 from xmppfed.storage.threads import at_once
 
 __all__ = ["main", "run"]
@@ -117,7 +117,7 @@ def _status(arguments: Namespace, _: TextIO) -> None:
 
 def _check(arguments: Namespace, _: TextIO) -> None:
     config = _load(arguments)
-    server.check(config)
+    assembly.check(config)
     print(f"{config.file}: a server can start with it.")
     for domain, options in config.domains.items():
         print(f"  domain {domain}: {_certificate(domain, options.certificate)}")
@@ -145,7 +145,7 @@ def _certificate(domain: str, path: Path | None) -> str:
 
 def _init(arguments: Namespace, _: TextIO) -> None:
     domain = prepare_domain(arguments.domain)
-    new = NewServer(domain=domain, own_tls=arguments.self_signed, modules=sorted(server.module_options()))
+    new = NewServer(domain=domain, own_tls=arguments.self_signed, modules=sorted(assembly.module_options()))
     directory: Path = arguments.directory
     files = {directory / CONFIG: new.config().encode()}
     if arguments.self_signed:
@@ -174,7 +174,7 @@ def _write(data_dir: Path, files: dict[Path, bytes]) -> None:
 
 
 def _load(arguments: Namespace) -> Config:
-    return configuration.load(arguments.config, server.module_options())
+    return configuration.load(arguments.config, assembly.module_options())
 
 
 def _password(arguments: Namespace, stdin: TextIO) -> str:
@@ -203,11 +203,11 @@ def _user_command(config: Config, name: str, arguments: dict[str, str]) -> dict[
 
 def _in_the_database(config: Config, name: str, arguments: dict[str, str]) -> dict[str, Any]:
     async def work() -> Any:
-        accounts = SQLiteAccounts.open_at_once(config.data_dir)
+        storage = SQLiteStorage.open_at_once(config.data_dir)
         try:
-            return await user_commands(accounts, config.domains, at_once)[name](arguments)
+            return await user_commands(storage.accounts, config.domains, at_once)[name](arguments)
         finally:
-            await accounts.close()
+            await storage.close()
 
     results: list[Any] = []
     failures: list[Any] = []

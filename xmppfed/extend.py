@@ -30,6 +30,7 @@ from xmppfed.core.jid import JID
 from xmppfed.core.stanza import Stanza
 from xmppfed.errors import ConfigError, StanzaCondition, StanzaError
 from xmppfed.routing.handlers import POINTS, TARGETS, Handlers, Key
+from xmppfed.storage.interface import Records
 from xmppfed.tables import Options
 
 __all__ = [
@@ -81,6 +82,8 @@ class Host:
     """Send a stanza on its way. It says who sends it."""
     features: Callable[[Target], tuple[str, ...]]
     """What the modules announce for the server or for its accounts (XEP-0030, 3)."""
+    records: Records
+    """What is kept for accounts, beyond a restart."""
 
 
 class Module(Service):

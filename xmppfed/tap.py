@@ -10,8 +10,9 @@ from twisted.application.service import IService, MultiService
 from twisted.internet.error import CannotListenError
 from twisted.python import usage
 
-from xmppfed import config, server
+from xmppfed import assembly, config
 from xmppfed.errors import ConfigError
+from xmppfed.server import Server
 
 __all__ = ["Options", "Started", "makeService"]
 
@@ -33,7 +34,7 @@ def makeService(options: Any) -> IService:
     from twisted.internet import reactor
 
     try:
-        made = server.make_service(config.load(Path(options["config"]), server.module_options()), reactor)
+        made = assembly.make_service(config.load(Path(options["config"]), assembly.module_options()), reactor)
     except ConfigError as error:
         raise SystemExit(f"twistd xmppfed: {error}") from None
     return Started(made, reactor)
@@ -45,7 +46,7 @@ class Started(MultiService):
     SIGHUP reloads, once it runs.
     """
 
-    def __init__(self, made: server.Server, reactor: Any) -> None:
+    def __init__(self, made: Server, reactor: Any) -> None:
         super().__init__()
         self._server = made
         self._reactor = reactor

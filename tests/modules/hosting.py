@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.routing.fakes import RecordingSession, Server, stanza
 from xmppfed.core.stanza import Stanza
 from xmppfed.extend import Host, Module, register
+from xmppfed.storage.memory import MemoryStorage
 
 JULIET = "juliet@example.org/balcony"
 
@@ -14,7 +15,7 @@ class Hosting(Server):
 
     def __init__(self, *modules: type[Module]) -> None:
         super().__init__()
-        host = Host(("example.org",), self.router.route, self.handlers.features)
+        host = Host(("example.org",), self.router.route, self.handlers.features, MemoryStorage().records)
         self.modules = [module(host, module.options()) for module in modules]
         for module in self.modules:
             register(module, self.handlers)

@@ -349,7 +349,7 @@ class Stopping(RawCase):
         async def keys(*_: object) -> object:
             return await answer
 
-        self.patch(self.server.accounts, "keys", keys)
+        self.patch(self.server.storage.accounts, "keys", keys)
         raw = self.raw()
         raw.open()
         self.assertEqual(raw.sasl("auth", "AGp1bGlldAB3aGVyZWZvcmU=", "PLAIN").name, "nothing")

@@ -322,13 +322,13 @@ class Storage(RawCase):
     def slow(self, method: str = "keys") -> Deferred[None]:
         """Let the storage answer only when the result fires."""
         gate: Deferred[None] = Deferred()
-        real = getattr(self.server.accounts, method)
+        real = getattr(self.server.storage.accounts, method)
 
         async def late(*arguments: object) -> object:
             await gate
             return await real(*arguments)
 
-        self.patch(self.server.accounts, method, late)
+        self.patch(self.server.storage.accounts, method, late)
         return gate
 
     def test_refused(self) -> None:
@@ -341,7 +341,7 @@ class Storage(RawCase):
 
     def test_fails(self) -> None:
         """A storage that fails is no wrong password: temporary-auth-failure, the stream lives (RFC 6120, 6.5.11)."""
-        patched = self.patch(self.server.accounts, "keys", self.broken)
+        patched = self.patch(self.server.storage.accounts, "keys", self.broken)
         raw = self.opened()
         self.assertEqual(condition(raw.plain()), "temporary-auth-failure")
         self.assertEqual(condition(raw.scram()), "temporary-auth-failure")
@@ -359,7 +359,7 @@ class Storage(RawCase):
         async def faulty(*_: object) -> object:
             raise ZeroDivisionError("a secret detail")
 
-        patched = self.patch(self.server.accounts, "keys", faulty)
+        patched = self.patch(self.server.storage.accounts, "keys", faulty)
         raw, other = self.opened(), self.opened()
         answer = raw.plain()
         self.assertEqual(condition(answer), "internal-server-error")

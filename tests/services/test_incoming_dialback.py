@@ -275,7 +275,7 @@ class Authoritative(S2SCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.secret = self.successResultOf(Deferred.fromCoroutine(self.server.accounts.secret("dialback")))
+        self.secret = self.successResultOf(Deferred.fromCoroutine(self.server.storage.accounts.secret("dialback")))
         self.peer = self.dial()
         self.say(self.peer, opening())
 
@@ -302,7 +302,7 @@ class Authoritative(S2SCase):
     def test_secret_is_read_once(self) -> None:
         """Questions of strangers do not reach the storage each time."""
         self.asked("one")
-        self.patch(self.server.accounts, "secret", lambda name: fail(AssertionError(name)))
+        self.patch(self.server.storage.accounts, "secret", lambda name: fail(AssertionError(name)))
         self.assertEqual(self.asked("two"), "invalid")
 
     def test_peer_that_left(self) -> None:

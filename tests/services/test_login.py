@@ -217,7 +217,7 @@ class Enumeration(RawCase):
             secrets.append(name)
             return b"s" * 32
 
-        self.patch(self.server.accounts, "secret", secret)
+        self.patch(self.server.storage.accounts, "secret", secret)
         self.first("nobody")
         self.first("somebody")
         self.assertEqual(secrets, ["decoy keys"])
@@ -241,8 +241,8 @@ class Enumeration(RawCase):
 
     def test_keys_of_another_hash_alone(self) -> None:
         """An account that lacks the keys of a mechanism is treated as if it had a password that nobody knows."""
-        keys = self.federation.result(self.server.accounts.keys(CAPULET, "juliet")) or {}
-        self.federation.result(self.server.accounts.replace(CAPULET, "juliet", {"sha512": keys["sha512"]}))
+        keys = self.federation.result(self.server.storage.accounts.keys(CAPULET, "juliet")) or {}
+        self.federation.result(self.server.storage.accounts.replace(CAPULET, "juliet", {"sha512": keys["sha512"]}))
         raw = self.raw()
         raw.open()
         self.assertEqual(condition(raw.scram()), "not-authorized")
@@ -349,7 +349,7 @@ class Certificates(RawCase):
         async def keys(*_: object) -> object:
             raise StorageError("The disk is gone.")
 
-        self.patch(self.server.accounts, "keys", keys)
+        self.patch(self.server.storage.accounts, "keys", keys)
         self.assertEqual(self.refused(self.certificate(JULIET)), "temporary-auth-failure")
         self.flushLoggedErrors(StorageError)
 
@@ -457,7 +457,7 @@ class Changes(RawCase):
 
         class Slow(ScramClient):
             def respond(self, challenge: bytes) -> bytes:
-                changed.append(case.federation.result(change_password(case.server.accounts, jid, "new", at_once)))
+                changed.append(case.federation.result(change_password(case.server.storage.accounts, jid, "new", at_once)))
                 return super().respond(challenge)
 
         case = self
@@ -478,7 +478,7 @@ class Changes(RawCase):
 
         self.patch(passwords, "_run_in_thread", later)
         raw.sasl("auth", b64encode(f"\0juliet\0{PASSWORD}".encode()).decode(), "PLAIN")
-        self.federation.result(change_password(self.server.accounts, jid, "new", at_once))
+        self.federation.result(change_password(self.server.storage.accounts, jid, "new", at_once))
         ((function, answered),) = running
         answered.callback(function())
         self.network.pump()
@@ -492,7 +492,7 @@ class Changes(RawCase):
 
         class Slow(ScramClient):
             def respond(self, challenge: bytes) -> bytes:
-                case.federation.result(case.server.accounts.delete(CAPULET, "juliet"))
+                case.federation.result(case.server.storage.accounts.delete(CAPULET, "juliet"))
                 return super().respond(challenge)
 
         self.assertEqual(condition(raw.auth(Slow("SCRAM-SHA-256", "juliet", PASSWORD, "n" * 20, {}))), "not-authorized")

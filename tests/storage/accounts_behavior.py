@@ -1,4 +1,4 @@
-"""What every `Accounts` does, for the tests of each implementation to inherit."""
+"""What every `Storage` does for accounts, for the tests of each implementation to inherit."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from xmppfed.core.sasl.keys import ScramKeys
-from xmppfed.storage.interface import AccountExists, Accounts, NoSuchAccount
+from xmppfed.storage.interface import AccountExists, NoSuchAccount, Storage
 
-__all__ = ["AccountsBehavior", "scram_keys"]
+__all__ = ["AccountsBehavior", "StorageCase", "scram_keys"]
 
 T = TypeVar("T")
 
@@ -22,15 +22,19 @@ def scram_keys(mark: int = 1, *hash_names: str) -> dict[str, ScramKeys]:
     return {name: ScramKeys(name, bytes([mark]) * 16, 10_000, b"stored" + bytes([mark]), b"\0server") for name in names}
 
 
-class AccountsBehavior:
-    """Mix into a SynchronousTestCase that says in `make_accounts` what is tested."""
+class StorageCase:
+    """Mix into a SynchronousTestCase that says in `make_storage` what is tested."""
 
-    def make_accounts(self) -> Accounts:
-        """Empty accounts whose answers are there at once."""
+    def make_storage(self) -> Storage:
+        """An empty storage whose answers are there at once."""
         raise NotImplementedError
 
     def setUp(self) -> None:
-        self.accounts = self.make_accounts()
+        self.storage = self.make_storage()
+        self.accounts, self.records = self.storage.accounts, self.storage.records
+
+    def tearDown(self) -> None:
+        self.now(self.storage.close())
 
     def now(self: Any, work: Coroutine[Any, Any, T]) -> T:
         """What `work` gives at once."""
@@ -41,6 +45,10 @@ class AccountsBehavior:
         """The reason of type `kind` that `work` fails with."""
         assert isinstance(self, SynchronousTestCase)
         return str(self.failureResultOf(Deferred.fromCoroutine(work), kind).value)
+
+
+class AccountsBehavior(StorageCase):
+    """Who may log in."""
 
     def test_nobody(self: Any) -> None:
         """Where there is no account there are no keys, which is not the same as an account without keys."""
@@ -116,6 +124,6 @@ class AccountsBehavior:
 
     def test_secrets_differ(self: Any) -> None:
         """Two installations have different secrets."""
-        other = self.make_accounts()
+        other = self.make_storage()
         self.addCleanup(lambda: self.now(other.close()))
-        self.assertNotEqual(self.now(other.secret("dialback")), self.now(self.accounts.secret("dialback")))
+        self.assertNotEqual(self.now(other.accounts.secret("dialback")), self.now(self.accounts.secret("dialback")))

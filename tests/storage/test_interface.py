@@ -5,9 +5,10 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from xmppfed.errors import XMPPFedError
-from xmppfed.storage.interface import AccountExists, Accounts, NoSuchAccount, StorageError
-from xmppfed.storage.memory import MemoryAccounts
-from xmppfed.storage.sqlite import SQLiteAccounts
+from xmppfed.storage.interface import AccountExists, Accounts, NoSuchAccount, Records, StorageError
+from xmppfed.storage.memory import MemoryAccounts, MemoryRecords
+from xmppfed.storage.sqlite_accounts import SQLiteAccounts
+from xmppfed.storage.sqlite_records import SQLiteRecords
 
 
 class Interface(SynchronousTestCase):
@@ -15,9 +16,13 @@ class Interface(SynchronousTestCase):
 
     def test_all_methods(self) -> None:
         """Every implementation has every method; mypy compares their types."""
-        wanted = {name for name in vars(Accounts) if not name.startswith("_")}
-        for implementation in (MemoryAccounts, SQLiteAccounts):
-            self.assertEqual(wanted - set(dir(implementation)), set(), implementation)
+        for interface, *implementations in (
+            (Accounts, MemoryAccounts, SQLiteAccounts),
+            (Records, MemoryRecords, SQLiteRecords),
+        ):
+            wanted = {name for name in vars(interface) if not name.startswith("_")}
+            for implementation in implementations:
+                self.assertEqual(wanted - set(dir(implementation)), set(), implementation)
 
     def test_errors(self) -> None:
         """Errors are of our tree, and name the account and the next step."""

@@ -1,20 +1,26 @@
-"""Accounts in memory."""
+"""Storage in memory."""
 
 from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.storage.accounts_behavior import AccountsBehavior
-from xmppfed.storage.interface import Accounts
-from xmppfed.storage.memory import MemoryAccounts
+from tests.storage.records_behavior import RecordsBehavior
+from xmppfed.storage.interface import Storage
+from xmppfed.storage.memory import MemoryStorage
 
 
-class Memory(AccountsBehavior, SynchronousTestCase):
-    """What every storage does, in memory."""
+class Accounts(AccountsBehavior, SynchronousTestCase):
+    """What every storage does for accounts, in memory."""
 
-    def make_accounts(self) -> Accounts:
-        """Nothing but a dictionary."""
-        return MemoryAccounts()
+    def make_storage(self) -> Storage:
+        """Nothing but dictionaries."""
+        return MemoryStorage()
 
-    def tearDown(self) -> None:
-        self.now(self.accounts.close())
+
+class Records(RecordsBehavior, SynchronousTestCase):
+    """What every storage does for records, in memory."""
+
+    def make_storage(self) -> Storage:
+        """Nothing but dictionaries."""
+        return MemoryStorage()

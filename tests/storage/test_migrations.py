@@ -58,5 +58,5 @@ class Migrations(SynchronousTestCase):
         """Our own steps make the tables that the accounts live in."""
         migrate(self.connection)
         tables = {name for (name,) in self.connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        self.assertEqual(tables, {"accounts", "scram_keys", "secrets"})
+        self.assertEqual(tables, {"accounts", "records", "scram_keys", "secrets"})
         self.assertEqual(self.version(), len(MIGRATIONS))

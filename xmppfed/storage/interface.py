@@ -6,10 +6,11 @@ import builtins
 from collections.abc import Mapping
 from typing import Protocol
 
+from xmppfed.core.jid import JID
 from xmppfed.core.sasl.keys import ScramKeys
 from xmppfed.errors import XMPPFedError
 
-__all__ = ["AccountExists", "Accounts", "NoSuchAccount", "StorageError"]
+__all__ = ["AccountExists", "Accounts", "CollectionFull", "NoSuchAccount", "Records", "Storage", "StorageError"]
 
 
 class AccountExists(XMPPFedError):
@@ -28,6 +29,13 @@ class NoSuchAccount(XMPPFedError):
 
 class StorageError(XMPPFedError):
     """The storage failed: the disk is full, the file is locked or damaged. Nothing of the change was kept."""
+
+
+class CollectionFull(XMPPFedError):
+    """A change would have made a collection larger than it may be. Nothing of the change was kept."""
+
+    def __init__(self, account: JID, collection: str, most: int) -> None:
+        super().__init__(f"the {collection} of {account} would have more than {most} entries, which is the most kept")
 
 
 class Accounts(Protocol):
@@ -62,6 +70,38 @@ class Accounts(Protocol):
 
         `name` says what for: each purpose has a secret of its own.
         """
+        ...
+
+
+class Records(Protocol):
+    """What else is kept of an account: values by key, in collections whose names their users choose. They are gone with
+    the account. Every method may raise StorageError."""
+
+    async def read(self, account: JID, collection: str) -> dict[str, bytes]:
+        """All of a collection, sorted by key; empty where there is none, or no such account."""
+        ...
+
+    async def change(
+        self, account: JID, collection: str, changes: Mapping[str, bytes | None], *, most: int | None = None
+    ) -> None:
+        """Put or, where the value is None, remove these keys: all of it or nothing, and on disk before the answer comes.
+
+        Raises NoSuchAccount, and CollectionFull where the collection grew and would have more than `most` keys.
+        """
+        ...
+
+
+class Storage(Protocol):
+    """All of it, in one place that is opened and closed."""
+
+    @property
+    def accounts(self) -> Accounts:
+        """Who may log in."""
+        ...
+
+    @property
+    def records(self) -> Records:
+        """What is kept for them."""
         ...
 
     async def close(self) -> None:

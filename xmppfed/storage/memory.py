@@ -1,4 +1,4 @@
-"""Accounts that live as long as the process, for tests and demonstrations."""
+"""Storage that lives as long as the process, for tests and demonstrations."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import builtins
 import secrets
 from collections.abc import Mapping
 
+from xmppfed.core.jid import JID
 from xmppfed.core.sasl.keys import ScramKeys
-from xmppfed.storage.interface import AccountExists, NoSuchAccount
+from xmppfed.storage.interface import AccountExists, CollectionFull, NoSuchAccount
 
-__all__ = ["MemoryAccounts"]
+__all__ = ["MemoryAccounts", "MemoryRecords", "MemoryStorage"]
 
 
 class MemoryAccounts:
@@ -18,6 +19,8 @@ class MemoryAccounts:
     def __init__(self) -> None:
         self._keys: dict[tuple[str, str], dict[str, ScramKeys]] = {}
         self._secrets: dict[str, bytes] = {}
+        self.collections: dict[tuple[str, str], dict[str, dict[str, bytes]]] = {}
+        """What `MemoryRecords` keeps of each account."""
 
     async def keys(self, domain: str, localpart: str) -> dict[str, ScramKeys] | None:
         """See `Accounts.keys`."""
@@ -29,6 +32,7 @@ class MemoryAccounts:
         if (domain, localpart) in self._keys:
             raise AccountExists(domain, localpart)
         self._keys[domain, localpart] = dict(keys)
+        self.collections[domain, localpart] = {}
 
     async def replace(self, domain: str, localpart: str, keys: Mapping[str, ScramKeys]) -> None:
         """See `Accounts.replace`."""
@@ -40,6 +44,7 @@ class MemoryAccounts:
         """See `Accounts.delete`."""
         if self._keys.pop((domain, localpart), None) is None:
             raise NoSuchAccount(domain, localpart)
+        del self.collections[domain, localpart]
 
     async def list(self, domain: str) -> builtins.list[str]:
         """See `Accounts.list`."""
@@ -49,5 +54,38 @@ class MemoryAccounts:
         """See `Accounts.secret`."""
         return self._secrets.setdefault(name, secrets.token_bytes(32))
 
+
+class MemoryRecords:
+    """`Records` in the dictionaries of the accounts."""
+
+    def __init__(self, accounts: MemoryAccounts) -> None:
+        self._accounts = accounts
+
+    async def read(self, account: JID, collection: str) -> dict[str, bytes]:
+        """See `Records.read`."""
+        kept = self._accounts.collections.get((account.domain, account.local), {})
+        return dict(sorted(kept.get(collection, {}).items()))
+
+    async def change(
+        self, account: JID, collection: str, changes: Mapping[str, bytes | None], *, most: int | None = None
+    ) -> None:
+        """See `Records.change`."""
+        collections = self._accounts.collections.get((account.domain, account.local))
+        if collections is None:
+            raise NoSuchAccount(account.domain, account.local)
+        before = collections.get(collection, {})
+        after = {key: value for key, value in {**before, **changes}.items() if value is not None}
+        if most is not None and len(after) > max(most, len(before)):
+            raise CollectionFull(account, collection, most)
+        collections[collection] = after
+
+
+class MemoryStorage:
+    """`Storage` without files."""
+
+    def __init__(self) -> None:
+        self.accounts = MemoryAccounts()
+        self.records = MemoryRecords(self.accounts)
+
     async def close(self) -> None:
-        """See `Accounts.close`."""
+        """See `Storage.close`."""

@@ -30,6 +30,15 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             FOREIGN KEY (domain, localpart) REFERENCES accounts ON DELETE CASCADE
         ) STRICT, WITHOUT ROWID""",
         "CREATE TABLE secrets (name TEXT NOT NULL PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID",
+        """CREATE TABLE records (
+            domain TEXT NOT NULL,
+            localpart TEXT NOT NULL,
+            collection TEXT NOT NULL,
+            key TEXT NOT NULL,
+            value BLOB NOT NULL,
+            PRIMARY KEY (domain, localpart, collection, key),
+            FOREIGN KEY (domain, localpart) REFERENCES accounts ON DELETE CASCADE
+        ) STRICT""",
     ),
 )
 """Statements of each step; step 1 makes an empty file version 1."""

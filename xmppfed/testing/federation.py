@@ -110,7 +110,7 @@ class Federation:
     def account(self, address: str, password: str = PASSWORD) -> None:
         """Create an account. Raises AccountExists."""
         jid = JID.parse(address)
-        self.result(self.server(jid.domain).accounts.create(jid.domain, jid.local, _keys(password)))
+        self.result(self.server(jid.domain).storage.accounts.create(jid.domain, jid.local, _keys(password)))
 
     def client(self, address: str, *, password: str = PASSWORD, presence: bool = True) -> Client:
         """A client that has logged in and, with `presence`, is available and has taken the news of that.
@@ -120,7 +120,7 @@ class Federation:
         """
         jid = JID.parse(address)
         hosted = self._find(jid.domain)
-        if jid.local and self.result(hosted.server.accounts.keys(jid.domain, jid.local)) is None:
+        if jid.local and self.result(hosted.server.storage.accounts.keys(jid.domain, jid.local)) is None:
             self.account(str(jid.bare))
         credentials = Credentials(jid.local, password, anonymous=not jid.local)
         client = Client(jid, credentials, f"127.1.0.{len(self.clients) + 1}", self.network.pump)

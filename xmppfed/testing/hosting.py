@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from xmppfed import config, extend, server
+from xmppfed import assembly, config, extend
 from xmppfed.core.identity import ascii_domain
 from xmppfed.discovery.sources import Answer
 from xmppfed.net.certificates import moment
 from xmppfed.net.issuing import Authority
 from xmppfed.net.tls import ServerContexts, TrustRoots
-from xmppfed.storage.memory import MemoryAccounts
+from xmppfed.storage.memory import MemoryStorage
 from xmppfed.testing.certificates import CertificateKind, certificate
 from xmppfed.testing.configuring import Settings, merged, toml
 from xmppfed.testing.listening import Listening
@@ -70,7 +70,7 @@ class Hosted:
         self.address = address
         self._pem = ground.folder / f"{address}.pem"
         self._pem.write_bytes(certificate(domain, kind, authority, moment(ground.network.reactor)))
-        self.server = server.assemble(self._config(settings), self._world(kind))
+        self.server = assembly.assemble(self._config(settings), self._world(kind))
         self._listening = self._listen() if isinstance(ground.way, Direct) else None
         ground.network.resolver.hosts[ascii_domain(domain) or domain] = (address,)
 
@@ -92,7 +92,7 @@ class Hosted:
             values = merged(values, each)
         file = self._pem.with_suffix(".toml")
         file.write_text(toml(values), encoding="utf-8")
-        known = {**server.module_options(), **{name: module.options for name, module in self._ground.modules.items()}}
+        known = {**assembly.module_options(), **{name: module.options for name, module in self._ground.modules.items()}}
         return config.load(file, known)
 
     def _defaults(self) -> dict[str, object]:
@@ -110,13 +110,13 @@ class Hosted:
             "modules": {name: {} for name in modules},
         }
 
-    def _world(self, kind: CertificateKind) -> server.World:
+    def _world(self, kind: CertificateKind) -> assembly.World:
         ground, reactor = self._ground, self._ground.network.reactor
         dialer = ground.way.dialer(reactor, ground.timeouts)
-        return server.World(
+        return assembly.World(
             reactor=reactor,
             resolve=ground.network.resolver.addresses,
-            accounts=MemoryAccounts(),
+            storage=MemoryStorage(),
             run_in_thread=ground.network.run_in_thread,
             timeouts=ground.timeouts,
             control=False,

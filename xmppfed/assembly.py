@@ -1,0 +1,255 @@
+"""Assembles a server from its configuration: every service stands alone, and all stand in one MultiService."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import Any
+
+import msgspec
+from twisted.application.service import IService, Service
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.internet.threads import deferToThreadPool
+
+from xmppfed import extend
+from xmppfed.config import Config
+from xmppfed.core.events import Pair
+from xmppfed.core.identity import ascii_domain
+from xmppfed.core.jid import JID
+from xmppfed.discovery.discovery import Discovery
+from xmppfed.discovery.fetch import DocumentClient, Resolve
+from xmppfed.discovery.resolver import Resolver
+from xmppfed.discovery.sources import HostMetaDocuments, Source, StaticRoute, StaticRoutes
+from xmppfed.errors import StanzaCondition, StanzaError, StreamCondition, StreamError
+from xmppfed.net.dial import Dialer, WebSocketDialer
+from xmppfed.net.tls import ServerContexts, TrustRoots, strict_connection_creator, tls_endpoint
+from xmppfed.options import C2SWebSocketOptions, HTTPOptions, S2SWebSocketOptions
+from xmppfed.routing.handlers import Handlers
+from xmppfed.routing.remotes import Remotes
+from xmppfed.routing.router import Router
+from xmppfed.routing.sessions import Sessions
+from xmppfed.server import Server, certificates
+from xmppfed.services.c2s_ws import C2SWebSocket
+from xmppfed.services.clients import Clients
+from xmppfed.services.control import Command, Control, user_commands
+from xmppfed.services.federation import Federation, Trust
+from xmppfed.services.http import FIRST_LIMIT, HTTPService
+from xmppfed.services.login import ClientPolicy
+from xmppfed.services.s2s_ws import S2SWebSocket
+from xmppfed.services.wellknown import documents, well_known
+from xmppfed.storage.interface import Storage
+from xmppfed.storage.memory import MemoryStorage
+from xmppfed.storage.sqlite import SQLiteStorage
+from xmppfed.storage.threads import RunInThread, at_once
+from xmppfed.timeouts import Timeouts
+
+__all__ = ["World", "assemble", "check", "make_service", "module_options"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """What a server takes from outside: tests hand in a clock, a network and a storage of their own."""
+
+    reactor: Any
+    resolve: Resolve
+    storage: Storage
+    run_in_thread: RunInThread
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    control: bool = True
+    modules: Mapping[str, type[extend.Module]] = field(default_factory=dict)
+    """Modules by name besides those that are installed."""
+    sources: Sequence[Source] = ()
+    """Asked for candidates before all others."""
+    dialers: Mapping[str, Dialer] = field(default_factory=dict)
+    """By kind of candidate; they come before our own."""
+
+
+def module_options() -> Mapping[str, type[msgspec.Struct]]:
+    """The options of every installed module, by its name; only those that are looked at are imported."""
+    return extend.installed_options()
+
+
+def _known(modules: Mapping[str, type[extend.Module]]) -> Mapping[str, type[msgspec.Struct]]:
+    own = {name: module.options for name, module in modules.items()}
+    return {**module_options(), **own} if own else module_options()
+
+
+def make_service(config: Config, reactor: Any) -> Server:
+    """The server that `config` describes, on a real reactor. Raises `ConfigError`."""
+    resolver = Resolver(reactor)
+    world = World(
+        reactor=reactor,
+        resolve=resolver.addresses,
+        storage=SQLiteStorage.open(config.data_dir, reactor),
+        run_in_thread=partial(deferToThreadPool, reactor, reactor.getThreadPool()),
+    )
+    return assemble(config, world)
+
+
+def check(config: Config) -> None:
+    """All that a start does, up to listening and to opening the database. Raises `ConfigError`."""
+
+    async def nowhere(host: str) -> tuple[str, ...]:
+        return ()
+
+    assemble(config, World(reactor=Clock(), resolve=nowhere, storage=MemoryStorage(), run_in_thread=at_once))
+
+
+def assemble(config: Config, world: World) -> Server:
+    """The server that `config` describes, in `world`. Raises `ConfigError`."""
+    return _Assembly(config, world).server()
+
+
+class _Assembly:
+    """A server while it is put together. What several services share is made once, when the first of them asks for it."""
+
+    def __init__(self, config: Config, world: World) -> None:
+        self._config = config
+        self._world = world
+        self._trust = TrustRoots.load(config.trust_anchors)
+        files = certificates(config)
+        self._contexts = ServerContexts(files, self._trust) if files else None
+        self._sessions, self._handlers = Sessions(), Handlers()
+        self._remotes = Remotes(world.reactor, self._connect, world.timeouts)
+        self._router = Router(config.domains, self._sessions, self._remotes, self._handlers)
+        known = _known(world.modules)
+        self._server = Server(config, self._contexts, self._router, world.storage, self._sessions, self._remotes, known)
+
+    def server(self) -> Server:
+        """The server with all its services, in the order in which they stop: listening first, storage last."""
+        services = self._config.services
+        if services.http is not None:
+            http = self._http(services.http)
+            self._add(http)
+            if services.c2s_ws is not None:
+                self._add(c2s := C2SWebSocket(self._clients, self._world.timeouts, services.c2s_ws.max_stanza_bytes))
+                http.take(c2s)
+            if services.s2s_ws is not None:
+                self._add(s2s := S2SWebSocket(self._federation, self._router))
+                http.take(s2s)
+        self._add_modules()
+        if self._world.control:
+            self._add(Control(self._world.reactor, self._config.data_dir, self._commands()))
+        self._add(_Closing(self._world.storage))
+        return self._server
+
+    def _add(self, service: Service) -> None:
+        service.setServiceParent(self._server)
+
+    # What services share.
+
+    @cached_property
+    def _clients(self) -> Clients:
+        options = self._config.services.c2s_ws or C2SWebSocketOptions()
+        policy = ClientPolicy(frozenset(options.anonymous), frozenset(options.allowed_origins), options.see_other_uri)
+        world = self._world
+        return Clients(self._config.domains, world.storage.accounts, self._sessions, self._router, world.run_in_thread, policy)
+
+    @cached_property
+    def _federation(self) -> Federation:
+        options = self._config.services.s2s_ws or S2SWebSocketOptions()
+        world = self._world
+        self._server.federation = federation = Federation(
+            world.reactor,
+            self._config.domains,
+            self._remotes,
+            self._discovery(options),
+            {"s2s-websocket": WebSocketDialer(world.reactor, world.timeouts, FIRST_LIMIT), **world.dialers},
+            self._contexts,
+            self._trust,
+            Trust(options.trust),
+            world.storage.accounts,
+            world.timeouts,
+            options.max_stanza_bytes,
+        )
+        return federation
+
+    def _discovery(self, options: S2SWebSocketOptions) -> Discovery:
+        world, allowed = self._world, self._config.allow_private_addresses
+        fetch = DocumentClient(world.reactor, world.resolve, allowed, self._wrap_tls, world.timeouts)
+        routes = {domain: StaticRoute(route.url, route.addresses) for domain, route in options.static_routes.items()}
+        sources = [*world.sources, StaticRoutes(routes), HostMetaDocuments(fetch.get)]
+        return Discovery(world.reactor, sources, world.resolve, allowed)
+
+    def _wrap_tls(self, endpoint: Any, host: str) -> Any:
+        """TLS for documents, with the trust anchors of the moment: a reload makes new ones."""
+        creator = strict_connection_creator(host, self._federation.trust_roots, self._world.reactor)
+        return tls_endpoint(self._world.reactor, endpoint, creator)
+
+    def _connect(self, pair: Pair) -> None:
+        """The way to another domain, if a service knows one."""
+        if self._server.federation is not None:
+            self._server.federation.connect(pair)
+            return
+        text = "This server does not federate: its configuration has no [services.s2s_ws]."
+        self._remotes.failed(pair, StanzaError(StanzaCondition.REMOTE_SERVER_NOT_FOUND, text=text))
+
+    # The parts.
+
+    def _http(self, options: HTTPOptions) -> HTTPService:
+        services = self._config.services
+        http = HTTPService(
+            self._world.reactor,
+            options.endpoint,
+            self._world.timeouts,
+            self._contexts,
+            behind_proxy=options.behind_proxy,
+            fast_path=services.c2s_ws is None or services.c2s_ws.fast_path,
+        )
+        first = next(iter(self._config.domains))
+        published = documents(
+            public_url=options.public_url or f"https://{ascii_domain(first) or first}",
+            public_addresses=options.public_addresses,
+            c2s=services.c2s_ws is not None,
+            s2s=services.s2s_ws is not None,
+        )
+        http.root.putChild(b".well-known", well_known(published))
+        return http
+
+    def _add_modules(self) -> None:
+        host = extend.Host(self._config.domains, self._router.route, self._handlers.features, self._world.storage.records)
+        for name, options in self._config.modules.items():
+            module = (self._world.modules.get(name) or extend.load(name))(host, options)
+            module.setName(f"modules.{name}")
+            extend.register(module, self._handlers)
+            self._add(module)
+
+    def _commands(self) -> Mapping[str, Command]:
+        users = user_commands(self._world.storage.accounts, self._config.domains, self._world.run_in_thread)
+
+        async def delete(arguments: dict[str, Any]) -> object:
+            """Delete an account, and end the streams it still has."""
+            answer = await users["user/delete"](arguments)
+            account = JID.parse(arguments["address"])
+            self._clients.end_account(account, StreamError(StreamCondition.NOT_AUTHORIZED, "The account was deleted."))
+            return answer
+
+        async def reload(_: dict[str, Any]) -> object:
+            self._server.reload()
+            return {"reloaded": str(self._config.file)}
+
+        async def status(_: dict[str, Any]) -> object:
+            services = [_name(service) for service in self._server.services]
+            return {"pid": os.getpid(), "domains": list(self._config.domains), "services": services}
+
+        return {**users, "user/delete": delete, "reload": reload, "status": status}
+
+
+class _Closing(Service):
+    """Closes the storage when everybody else has stopped."""
+
+    name = "storage"
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+
+    def stopService(self) -> Deferred[None]:
+        super().stopService()
+        return Deferred.fromCoroutine(self._storage.close())
+
+
+def _name(service: IService) -> str:
+    return str(getattr(service, "name", None) or type(service).__name__)
