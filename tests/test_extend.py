@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.metadata import EntryPoint
 from typing import Any
 
@@ -21,15 +22,20 @@ from xmppfed.extend import (
     Host,
     Module,
     Options,
+    Resource,
     Stanza,
     StanzaCondition,
     StanzaError,
+    delivered,
+    hook,
+    inline,
     iq,
     message,
+    nonza,
+    offer,
     owner_only,
     presence,
 )
-from xmppfed.storage.memory import MemoryStorage
 
 NS = "urn:example:lamp"
 LAMP = f"{{{NS}}}lamp"
@@ -70,9 +76,24 @@ class Lamp(Module):
     def echo(self, stanza: Stanza) -> Stanza:
         return stanza.with_attributes(to=stanza.attributes["from"], sender=stanza.attributes["to"])
 
-    @message("routed")
-    def look_on(self, stanza: Stanza) -> None:
+    @hook("sent")
+    @hook("received")
+    def look_on(self, stanza: Stanza) -> Stanza:
         self.seen.append(stanza.id)
+        return stanza
+
+    @delivered
+    def copy(self, stanza: Stanza, others: Sequence[Resource]) -> None:
+        self.seen.extend(other.session.jid.resource for other in others)
+
+    @offer("client")
+    def light_bulb(self) -> Element:
+        return Element("bulb", NS)
+
+    @nonza(f"{{{NS}}}on")
+    @inline(f"{{{NS}}}on")
+    def switch(self, resource: Resource, element: Element) -> None:
+        resource.wants.add(NS)
 
     @message("undeliverable")
     def keep(self, stanza: Stanza) -> None:
@@ -113,15 +134,37 @@ class MarkedMethodsTests(SynchronousTestCase):
         self.assertEqual([answer.type for answer in server.juliet.take()], ["result"])
 
     def test_messages(self) -> None:
-        """Messages to the server and undeliverable ones are taken; all are seen, also those that the module emits."""
+        """Messages to the server and undeliverable ones are taken."""
         server = Hosting(Lamp)
-        [lamp] = server.modules
-        assert isinstance(lamp, Lamp)
         server.route(stanza("message", "chat", "example.org", sender=JULIET))
         self.assertEqual([each.attributes["from"] for each in server.juliet.take()], ["example.org"])
         server.route(stanza("message", "chat", "nurse@example.org", sender=JULIET))
         self.assertEqual([each.attributes["to"] for each in server.juliet.take()], [JULIET])
-        self.assertEqual(lamp.seen, ["1"] * 4)
+
+    def test_hooks(self) -> None:
+        """What comes in is seen where the method is marked for it, and copies where others did not get a message."""
+        server = Hosting(Lamp)
+        [lamp] = server.modules
+        assert isinstance(lamp, Lamp)
+        server.session("juliet@example.org/chamber")
+        for enter in (server.router.route_sent, server.router.route_received, server.route):
+            enter(stanza("message", "chat", JULIET, sender="romeo@example.org/orchard"))
+        self.assertEqual(lamp.seen, ["1", "chamber", "1", "chamber", "chamber"])
+
+    def test_on_streams(self) -> None:
+        """What a module has for streams is found by its tag, and offered."""
+        handlers = Hosting(Lamp).handlers
+        self.assertEqual((list(handlers.named("nonza")), list(handlers.named("inline"))), ([f"{{{NS}}}on"],) * 2)
+        self.assertEqual(handlers.offers("client"), f"<bulb xmlns='{NS}'/>")
+
+    def test_forms(self) -> None:
+        """What a module tells of the server besides features is known to the others."""
+
+        class Told(Module):
+            forms = (Element("x", "jabber:x:data"),)
+
+        server = Hosting(Told)
+        self.assertEqual(list(server.modules[0].host.forms), [Element("x", "jabber:x:data")])
 
     def test_presence(self) -> None:
         """Own presence is seen; probes and subscription requests are taken."""
@@ -157,15 +200,20 @@ class WrongUseTests(SynchronousTestCase):
             self.refused(iq, "result", LAMP, target="server"), "@iq: the type 'result' is unknown. Wanted: get, set."
         )
         self.assertEqual(
-            self.refused(iq, "get", LAMP, target="servr"), "@iq: the target 'servr' is unknown. Wanted: server, account."
+            self.refused(iq, "get", LAMP, target="servr"),
+            "@iq: the target 'servr' is unknown. Wanted: server, account, stranger.",
         )
-        self.assertIn("Wanted: routed, server, undeliverable.", self.refused(message, "own"))
+        self.assertIn("Wanted: server, undeliverable.", self.refused(message, "own"))
         self.assertIn("Wanted: own, subscription.", self.refused(presence, "routed"))
+        self.assertIn("Wanted: sent, received, routed.", self.refused(hook, "own"))
+        self.assertIn("Wanted: stranger, client, server.", self.refused(offer, "account"))
 
     def test_tags(self) -> None:
         """A tag without namespace or name would never match."""
         for tag in ("lamp", "{}lamp", "{urn:x}", "{urn:x}a b", "urn:x}lamp", ""):
             self.assertIn("Wanted: '{namespace}name'.", self.refused(iq, "get", tag, target="server"))
+            for mark in (nonza, inline):
+                self.assertIn("Wanted: '{namespace}name'.", self.refused(mark, tag))
 
     def test_two_modules_for_one_answer(self) -> None:
         """Both are named, by their names in the configuration where they have them."""
@@ -181,7 +229,7 @@ class ServiceTests(SynchronousTestCase):
 
     def test_a_module_is_a_service(self) -> None:
         """It starts and stops with its parent."""
-        module = Module(Host((), lambda stanza: None, lambda target: (), MemoryStorage().records), Options())
+        module = Module(Hosting(Lamp).modules[0].host, Options())
         verifyObject(IService, module)
         parent = MultiService()
         module.setServiceParent(parent)

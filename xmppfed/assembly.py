@@ -210,7 +210,15 @@ class _Assembly:
         return http
 
     def _add_modules(self) -> None:
-        host = extend.Host(self._config.domains, self._router.route, self._handlers.features, self._world.storage.records)
+        host = extend.Host(
+            domains=self._config.domains,
+            route=self._router.route,
+            features=self._handlers.features,
+            forms=self._handlers.forms,
+            resources=self._sessions.resources_of,
+            records=self._world.storage.records,
+            clock=self._world.reactor,
+        )
         for name, options in self._config.modules.items():
             module = (self._world.modules.get(name) or extend.load(name))(host, options)
             module.setName(f"modules.{name}")

@@ -10,57 +10,80 @@ A module is a Twisted service that also sees stanzas:
         def hello(self, stanza: Stanza) -> Element:
             return Element("hello", "urn:example:hello")
 
-What a marked method returns is its `Reply`; it may be `async`, and is answered when it is done. To refuse, raise
-StanzaError. Any other exception is logged, and answered with internal-server-error and no detail.
+What a method marked by @iq, @message or @presence returns is its `Reply`; it may be `async`, and is answered when it is
+done. To refuse, raise StanzaError. Any other exception is logged, and answered with internal-server-error and no detail.
+
+@hook and @delivered see what goes on between others. They stand on the way of every stanza: they answer at once, cost next
+to nothing where they are not concerned, and see it in the order of the configuration. The list of marks is closed; its
+reasons are in docs/design/0005-modules-and-hooks.md.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
 
 import msgspec
 from twisted.application.service import Service
+from twisted.internet.interfaces import IReactorTime
 
 from xmppfed.core.element import Element
 from xmppfed.core.jid import JID
 from xmppfed.core.stanza import Stanza
 from xmppfed.errors import ConfigError, StanzaCondition, StanzaError
-from xmppfed.routing.handlers import POINTS, TARGETS, Handlers, Key
-from xmppfed.storage.interface import Records
+from xmppfed.routing.handlers import OFFERED, POINTS, TARGETS, Handlers, Key, Stranger
+from xmppfed.routing.sessions import Resource
+from xmppfed.storage.interface import CollectionFull, NoSuchAccount, Records
 from xmppfed.tables import Options
 
 __all__ = [
     "JID",
+    "CollectionFull",
     "Element",
     "Host",
     "Module",
+    "NoSuchAccount",
     "Options",
     "Reply",
+    "Resource",
     "Stanza",
     "StanzaCondition",
     "StanzaError",
+    "Stranger",
+    "delivered",
+    "hook",
+    "inline",
     "installed_options",
     "iq",
     "load",
     "message",
+    "nonza",
+    "offer",
     "owner_only",
     "presence",
     "register",
 ]
 
-Target: TypeAlias = Literal["server", "account"]
-"""`server`: the request is for one of our domains. `account`: for a bare address there, which the server answers for."""
+Target: TypeAlias = Literal["server", "account", "stranger"]
+"""`server`: the request is for one of our domains. `account`: for a bare address there, which the server answers for.
+`stranger`: it comes before any login; the method gets a `Stranger` as its second argument."""
 
-MessagePoint: TypeAlias = Literal["routed", "server", "undeliverable"]
-"""`routed`: look on at every message. `server`: take those for our domains. `undeliverable`: take those of type normal
-or chat for an address where nobody is available."""
+MessagePoint: TypeAlias = Literal["server", "undeliverable"]
+"""`server`: take messages for our domains. `undeliverable`: take those of type normal or chat for an address where nobody
+is available."""
 
 PresencePoint: TypeAlias = Literal["own", "subscription"]
 """`own`: look on when a local resource changes its presence. `subscription`: take requests and probes for accounts."""
+
+HookPoint: TypeAlias = Literal["sent", "received", "routed"]
+"""`sent`: what a client of ours sends; `received`: what another server sends, its sender verified. `routed`: all that goes
+its way here, of whatever origin, ours included."""
+
+Offered: TypeAlias = Literal["stranger", "client", "server"]
+"""Whose stream it is: of a client that has not logged in, of one that has, of another server that has proved itself."""
 
 Reply: TypeAlias = Element | Stanza | None
 """An iq is answered with a result around the Element, or an empty one for None. A Stanza, for any kind, is routed as it is.
@@ -70,9 +93,13 @@ _GROUP = "xmppfed.modules"
 _MARK = "_xmppfed_keys"
 _TAG = re.compile(r"\{[^{}]+\}[^{}\s]+")
 _Method = TypeVar("_Method", bound=Callable[..., Any])
+_Hook = TypeVar("_Hook", bound=Callable[[Any, Stanza], Stanza | None])
+_Copier = TypeVar("_Copier", bound=Callable[[Any, Stanza, Sequence[Resource]], None])
+_Enabler = TypeVar("_Enabler", bound=Callable[[Any, Resource, Element], Element | None])
+_Offer = TypeVar("_Offer", bound=Callable[[Any], Element])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
     """What the server is to its modules."""
 
@@ -80,10 +107,16 @@ class Host:
     """The domains served here, prepared (RFC 7622)."""
     route: Callable[[Stanza], None]
     """Send a stanza on its way. It says who sends it."""
-    features: Callable[[Target], tuple[str, ...]]
+    features: Callable[[Literal["server", "account"]], tuple[str, ...]]
     """What the modules announce for the server or for its accounts (XEP-0030, 3)."""
+    forms: Collection[Element]
+    """What they tell of the server besides (XEP-0128)."""
+    resources: Callable[[str], Sequence[Resource]]
+    """The sessions of an account by its bare address as text, the oldest first."""
     records: Records
     """What is kept for accounts, beyond a restart."""
+    clock: IReactorTime
+    """The time, in seconds since 1970, and whatever has to happen later."""
 
 
 class Module(Service):
@@ -95,6 +128,8 @@ class Module(Service):
     """Announced for the server (XEP-0030)."""
     account_features: ClassVar[tuple[str, ...]] = ()
     """Announced for each account."""
+    forms: tuple[Element, ...] = ()
+    """Told of the server beside its features (XEP-0128)."""
 
     def __init__(self, host: Host, options: msgspec.Struct) -> None:
         """A module with options of its own narrows the type of `options` and keeps what it needs."""
@@ -105,14 +140,13 @@ def iq(type: Literal["get", "set"], tag: str, *, target: Target) -> Callable[[_M
     """Answer requests of this type whose child is `tag`, `{namespace}name`. A method may have several such marks."""
     _check("iq", "type", type, ("get", "set"))
     _check("iq", "target", target, TARGETS)
-    if not _TAG.fullmatch(tag):
-        raise ValueError(f"@iq: the tag {tag!r} is not understood. Wanted: '{{namespace}}name'.")
+    _check_tag("iq", tag)
     return _marked((type, tag, target))
 
 
 def message(point: MessagePoint) -> Callable[[_Method], _Method]:
     """See messages at this point of their way."""
-    _check("message", "point", point, POINTS["message"])
+    _check("message", "point", point, ("server", "undeliverable"))
     return _marked(("message", point))
 
 
@@ -120,6 +154,38 @@ def presence(point: PresencePoint) -> Callable[[_Method], _Method]:
     """See presence at this point of its way."""
     _check("presence", "point", point, POINTS["presence"])
     return _marked(("presence", point))
+
+
+def hook(point: HookPoint) -> Callable[[_Hook], _Hook]:
+    """See every stanza at this point of its way. The method returns the stanza that goes on, the same or another; None keeps
+    it from going any further, and StanzaError refuses it."""
+    _check("hook", "point", point, POINTS["hook"])
+    return _marked(("hook", point))
+
+
+def delivered(method: _Copier) -> _Copier:
+    """See each message to one of our accounts when it was delivered, or found nobody to be delivered to, with the resources
+    of the account that did not get it; only when there are any."""
+    return _marked(("message", "delivered"))(method)
+
+
+def offer(whom: Offered) -> Callable[[_Offer], _Offer]:
+    """Offer a stream feature (RFC 6120, 4.3.2), always optional. The method returns the element, the same every time."""
+    _check("offer", "stream", whom, OFFERED)
+    return _marked(("offer", whom))
+
+
+def nonza(tag: str) -> Callable[[_Enabler], _Enabler]:
+    """Take what a client that has a session sends beside its stanzas. Nothing is answered."""
+    _check_tag("nonza", tag)
+    return _marked(("nonza", tag))
+
+
+def inline(tag: str) -> Callable[[_Enabler], _Enabler]:
+    """Enable something for a session while it is bound (XEP-0386); the method returns the answer, if there is one. The
+    namespace of `tag` is announced."""
+    _check_tag("inline", tag)
+    return _marked(("inline", tag))
 
 
 def owner_only(stanza: Stanza) -> None:
@@ -138,6 +204,7 @@ def register(module: Module, handlers: Handlers) -> None:
         handlers.add(key, method, owner)
     handlers.announce("server", module.features)
     handlers.announce("account", module.account_features)
+    handlers.forms.extend(module.forms)
 
 
 def load(name: str) -> type[Module]:
@@ -187,6 +254,11 @@ def _installed() -> dict[str, EntryPoint]:
 def _check(kind: str, what: str, found: str, wanted: Collection[str]) -> None:
     if found not in wanted:
         raise ValueError(f"@{kind}: the {what} {found!r} is unknown. Wanted: {', '.join(wanted)}.")
+
+
+def _check_tag(kind: str, tag: str) -> None:
+    if not _TAG.fullmatch(tag):
+        raise ValueError(f"@{kind}: the tag {tag!r} is not understood. Wanted: '{{namespace}}name'.")
 
 
 def _marked(key: Key) -> Callable[[_Method], _Method]:

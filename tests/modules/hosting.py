@@ -15,7 +15,16 @@ class Hosting(Server):
 
     def __init__(self, *modules: type[Module]) -> None:
         super().__init__()
-        host = Host(("example.org",), self.router.route, self.handlers.features, MemoryStorage().records)
+        self.storage = MemoryStorage()
+        host = Host(
+            domains=("example.org",),
+            route=self.router.route,
+            features=self.handlers.features,
+            forms=self.handlers.forms,
+            resources=self.sessions.resources_of,
+            records=self.storage.records,
+            clock=self.clock,
+        )
         self.modules = [module(host, module.options()) for module in modules]
         for module in self.modules:
             register(module, self.handlers)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from xmppfed.core.element import Element
 from xmppfed.core.stanza import Stanza
 from xmppfed.errors import ConfigError
-from xmppfed.routing.handlers import OBSERVED, POINTS, Handlers
+from xmppfed.routing.handlers import Handlers
 
 
 def first(stanza: Stanza) -> None:
@@ -39,20 +40,40 @@ class TakingTests(SynchronousTestCase):
         self.assertIs(handlers.takers["message", "undeliverable"], first)
 
 
-class ObservingTests(SynchronousTestCase):
-    """Any number of modules may look on."""
+class ManyTests(SynchronousTestCase):
+    """Any number of modules may look on, or offer something."""
 
-    def test_observers_keep_the_order_of_registration(self) -> None:
-        """Observers run in the order of the configuration."""
+    def test_they_keep_the_order_of_registration(self) -> None:
+        """They are asked in the order of the configuration, and who holds the list sees who comes later."""
         handlers = Handlers()
-        handlers.add(("message", "routed"), second, "two")
-        handlers.add(("message", "routed"), first, "one")
-        self.assertEqual(handlers.observers["message", "routed"], [second, first])
-        self.assertEqual(handlers.takers, {})
+        lists = [handlers.hooks("sent"), handlers.copiers, handlers.observers]
+        for key in (("hook", "sent"), ("message", "delivered"), ("presence", "own")):
+            handlers.add(key, second, "two")
+            handlers.add(key, first, "one")
+        self.assertEqual(lists, [[second, first]] * 3)
+        self.assertEqual((handlers.takers, handlers.hooks("received"), handlers.hooks("routed")), ({}, [], []))
 
-    def test_every_observed_point_exists(self) -> None:
-        """What is observed is among the points that modules may name."""
-        self.assertEqual([key for key in OBSERVED if key[1] not in POINTS[key[0]]], [])
+    def test_offers(self) -> None:
+        """Stream features are written one after another, apart for each kind of stream."""
+        handlers = Handlers()
+        handlers.add(("offer", "client"), lambda: Element("b", "urn:b"), "one")
+        handlers.add(("offer", "client"), lambda: Element("a", "urn:a"), "two")
+        handlers.add(("offer", "server"), lambda: Element("c", "urn:c"), "two")
+        written = [handlers.offers(whom) for whom in ("client", "server", "stranger")]
+        self.assertEqual(written, ["<b xmlns='urn:b'/><a xmlns='urn:a'/>", "<c xmlns='urn:c'/>", ""])
+
+
+class NamedTests(SynchronousTestCase):
+    """What is found by the name of an element."""
+
+    def test_by_tag(self) -> None:
+        """Nonzas, inline features and requests of strangers each have their own names."""
+        handlers = Handlers()
+        for key in (("nonza", "{a}b"), ("inline", "{a}c"), ("get", "{a}d", "stranger"), ("get", "{a}e", "server")):
+            handlers.add(key, first, "one")
+        self.assertEqual((handlers.named("nonza"), handlers.named("inline")), ({"{a}b": first}, {"{a}c": first}))
+        self.assertEqual(handlers.strangers(), {"{a}d"})
+        self.assertRaises(ConfigError, handlers.add, ("nonza", "{a}b"), second, "two")
 
 
 class FeaturesTests(SynchronousTestCase):

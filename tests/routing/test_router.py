@@ -532,23 +532,132 @@ class HandlerTests(SynchronousTestCase):
             self.assertEqual([condition(answer) for answer in town.romeo.take()], [refusal])
         self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
 
-    def test_message_observers(self) -> None:
-        """Every observer sees every message before it is delivered, and no other kind; a fault in one is only logged."""
-        town = Town()
-        balcony = town.session(BALCONY)
-        seen: list[tuple[Stanza, int]] = []
 
-        def fail(_: Stanza) -> None:
+class HookTests(SynchronousTestCase):
+    """Modules on the way of every stanza."""
+
+    def seeing(self, town: Town, point: str) -> list[Stanza]:
+        """What a hook sees."""
+        seen: list[Stanza] = []
+
+        def look(each: Stanza) -> Stanza:
+            seen.append(each)
+            return each
+
+        town.handlers.add(("hook", point), look, "m")
+        return seen
+
+    def test_each_point_sees_its_own(self) -> None:
+        """`sent` sees what clients send, `received` what servers send, `routed` both and what we emit; in that order."""
+        town = Town()
+        sent, received, routed = (self.seeing(town, point) for point in ("sent", "received", "routed"))
+        mine, theirs, ours = (stanza("message", "chat", ROMEO, sender=f"{name}@example.net/x") for name in "abc")
+        town.router.route_sent(mine)
+        town.router.route_received(theirs)
+        town.route(ours)
+        self.assertEqual((sent, received, routed), ([mine], [theirs], [mine, theirs, ours]))
+        self.assertEqual(town.romeo.take(), [mine, theirs, ours])
+
+    def test_answers_pass_too(self) -> None:
+        """What the server answers is routed like all else."""
+        town = Town()
+        routed = self.seeing(town, "routed")
+        town.router.route_sent(stanza("iq", "get", "example.org", QUERY, sender=ROMEO))
+        self.assertEqual([each.type for each in routed], ["get", "error"])
+
+    def test_what_a_hook_returns_goes_on(self) -> None:
+        """In the order of the configuration, each hook gets what the one before it made."""
+        for enter in ("route_sent", "route_received", "route"):
+            town = Town()
+            for point in ("sent", "received", "routed"):
+                town.handlers.add(("hook", point), lambda each: each.with_attributes(id=f"{each.id}2"), "two")
+                town.handlers.add(("hook", point), lambda each: each.with_attributes(id=f"{each.id}3"), "three")
+            getattr(town.router, enter)(stanza("message", "chat", ROMEO, sender=ROMEO))
+            self.assertEqual([each.id for each in town.romeo.take()], ["123" if enter == "route" else "12323"])
+
+    def test_a_hook_may_keep_a_stanza(self) -> None:
+        """It goes no further, no later hook sees it, and nobody is told."""
+        for point, enter in (("sent", "route_sent"), ("received", "route_received"), ("routed", "route")):
+            town = Town()
+            town.handlers.add(("hook", point), lambda _: None, "deaf")
+            later = self.seeing(town, point)
+            getattr(town.router, enter)(stanza("iq", "get", "example.org", QUERY, sender=ROMEO))
+            self.assertEqual((later, town.romeo.take()), ([], []), point)
+
+    def test_a_hook_may_refuse(self) -> None:
+        """StanzaError is the answer; a fault is logged, hidden, and lets nothing pass."""
+
+        def refuse(each: Stanza) -> Stanza:
+            if each.type != "error":
+                raise StanzaError(StanzaCondition.NOT_ACCEPTABLE)
+            return each
+
+        def fail(each: Stanza) -> Stanza:
+            if each.type != "error":
+                raise KeyError("secret detail")
+            return each
+
+        for hook, wanted in ((refuse, "not-acceptable"), (fail, "internal-server-error")):
+            for point, enter in (("sent", "route_sent"), ("received", "route_received"), ("routed", "route")):
+                town = Town()
+                balcony = town.session(BALCONY)
+                town.handlers.add(("hook", point), hook, "m")
+                getattr(town.router, enter)(stanza("message", "chat", BALCONY, sender=ROMEO))
+                self.assertEqual([condition(each) for each in town.romeo.take()], [wanted])
+                self.assertEqual(balcony.take(), [])
+        self.assertEqual(len(self.flushLoggedErrors(KeyError)), 3)
+
+
+class DeliveredTests(SynchronousTestCase):
+    """Modules see the messages of an account that not all of its resources got."""
+
+    def copies(self, town: Town) -> list[list[str]]:
+        """The resources that did not get each message."""
+        seen: list[list[str]] = []
+        town.handlers.add(
+            ("message", "delivered"), lambda _, others: seen.append([other.session.jid.resource for other in others]), "m"
+        )
+        return seen
+
+    def test_those_who_got_it_are_left_out(self) -> None:
+        """To a full address: all others. To the bare address: those beside the first; or all, when it is undeliverable."""
+        town = Town()
+        seen = self.copies(town)
+        town.session(BALCONY, 1), town.session(CHAMBER, 1), town.session(f"{BARE}/hall", 0), town.session(f"{BARE}/cell")
+        for to in (BALCONY, BARE, f"{BARE}/gone"):
+            town.say("message", "chat", to)
+        self.assertEqual(seen, [["chamber", "hall", "cell"], ["hall", "cell"], ["hall", "cell"]])
+        town = Town()
+        seen = self.copies(town)
+        town.session(BALCONY, -1)
+        self.assertEqual((town.refusal("message", "chat", BARE), seen), ("service-unavailable", [["balcony"]]))
+
+    def test_nobody_is_left_out(self) -> None:
+        """With one resource, or none, or where all got it, there is nothing to see; nor for other kinds of stanzas."""
+        town = Town()
+        seen = self.copies(town)
+        town.session(BALCONY, 1)
+        for to in (BALCONY, BARE, "nobody@example.org", "example.org", "romeo@example.net"):
+            town.say("message", "chat", to)
+        town.session(CHAMBER, 1)
+        town.say("message", "chat", BARE)
+        town.say("message", "headline", BARE)
+        town.say("iq", "get", BALCONY, QUERY)
+        town.say("presence", None, BALCONY)
+        self.assertEqual(seen, [])
+
+    def test_a_fault_is_ours_alone(self) -> None:
+        """The message is delivered, its sender hears nothing of the fault."""
+        town = Town()
+        balcony = town.session(BALCONY, 1)
+        town.session(CHAMBER, 1)
+
+        def fail(*_: object) -> None:
             raise KeyError("x")
 
-        town.handlers.add(("message", "routed"), fail, "broken")
-        town.handlers.add(("message", "routed"), lambda each: seen.append((each, len(balcony.delivered))), "archive")
-        sent = stanza("message", "chat", BALCONY, sender=ROMEO)
-        town.route(sent)
-        self.assertEqual((seen, balcony.take(), town.romeo.take()), ([(sent, 0)], [sent], []))
+        town.handlers.add(("message", "delivered"), fail, "m")
+        self.assertEqual((town.say("message", "chat", BALCONY), len(balcony.take())), ([], 1))
         self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
-        town.say("iq", "result", BALCONY)
-        self.assertEqual(len(seen), 1)
 
 
 class AnyStanzaTests(SynchronousTestCase):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from xmppfed.core.element import Element
 from xmppfed.core.framing import Opening
 from xmppfed.core.jid import JID
 from xmppfed.core.sasl.steps import Claim
@@ -22,11 +23,13 @@ __all__ = [
     "Event",
     "KeyVerified",
     "KeysRequested",
+    "NonzaReceived",
     "OpenRequested",
     "Pair",
     "PairRefused",
     "PairVerified",
     "StanzaReceived",
+    "StrangerAsked",
     "StreamClosed",
     "StreamFailed",
     "StreamOpened",
@@ -165,6 +168,20 @@ class StanzaReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class NonzaReceived:
+    """An element that is no stanza came on an established stream; nothing is answered."""
+
+    element: Element
+
+
+@dataclass(frozen=True, slots=True)
+class StrangerAsked:
+    """An iq came before any login; answer with `Offers.answer`."""
+
+    stanza: Stanza
+
+
+@dataclass(frozen=True, slots=True)
 class StreamFailed:
     """The stream ended in an error: ours (`sent`) or the peer's."""
 
@@ -196,6 +213,8 @@ Event = (
     | PairRefused
     | Established
     | StanzaReceived
+    | NonzaReceived
+    | StrangerAsked
     | StreamFailed
     | StreamClosed
 )

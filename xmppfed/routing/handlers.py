@@ -1,44 +1,78 @@
-"""What modules asked to see. Every question the router has is one exact dictionary look-up."""
+"""What modules asked to see. Every question the router has is one exact dictionary look-up, or an empty list."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TypeAlias
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
+from xmppfed.core.element import Element
 from xmppfed.core.stanza import Stanza
 from xmppfed.errors import ConfigError
+from xmppfed.routing.sessions import Resource
 
-__all__ = ["OBSERVED", "POINTS", "TARGETS", "Handler", "Handlers", "Key"]
+__all__ = ["OFFERED", "POINTS", "TARGETS", "Copier", "Enabler", "Handler", "Handlers", "Hook", "Key", "Stranger"]
 
-Handler: TypeAlias = Callable[[Stanza], object]
+Handler: TypeAlias = Callable[..., object]
 """Takes a stanza. Returns (or is a coroutine that returns) what `xmppfed.extend.Reply` describes."""
 
+Hook: TypeAlias = Callable[[Stanza], Stanza | None]
+"""Takes a stanza on its way and returns the one that goes on: the same, a changed one, or None when it goes no further."""
+
+Copier: TypeAlias = Callable[[Stanza, Sequence[Resource]], None]
+"""Takes a message and those resources of its recipient that did not get it."""
+
+Enabler: TypeAlias = Callable[[Resource, Element], Element | None]
+"""Takes what a session asked for that is no stanza."""
+
 Key: TypeAlias = tuple[str, ...]
-"""`("get" | "set", "{namespace}name", target)` for an iq, `("message" | "presence", point)` for the other kinds."""
+"""`("get" | "set", "{namespace}name", target)` for an iq, `("message" | "presence" | "hook", point)` for other stanzas and
+for all of them, `("nonza" | "inline", "{namespace}name")` for what is no stanza, `("offer", whom)` for a stream feature."""
 
-TARGETS = ("server", "account")
-"""Whom an iq asks: the server under its domain, or the server on behalf of one account."""
 
-POINTS = {"message": ("routed", "server", "undeliverable"), "presence": ("own", "subscription")}
-"""Where messages and presence meet modules."""
+@dataclass(frozen=True, slots=True)
+class Stranger:
+    """Who asks before any login."""
 
-OBSERVED = frozenset({("message", "routed"), ("presence", "own")})
-"""The points where any number of modules look on; elsewhere one module takes the stanza."""
+    domain: str
+    """The domain of ours that the stream is for."""
+    address: str
+    """The IP address that the connection comes from."""
+
+
+TARGETS = ("server", "account", "stranger")
+"""Whom an iq asks: the server under its domain; the server on behalf of one account; the server before any login."""
+
+POINTS = {
+    "hook": ("sent", "received", "routed"),
+    "message": ("server", "undeliverable", "delivered"),
+    "presence": ("own", "subscription"),
+}
+"""Where stanzas meet modules."""
+
+OFFERED = ("stranger", "client", "server")
+"""To whom a stream feature is offered: to a client before its login, to one that has logged in, to another server."""
+
+_MANY = frozenset({*(("hook", point) for point in POINTS["hook"]), ("message", "delivered"), ("presence", "own")})
+_MANY |= {("offer", whom) for whom in OFFERED}
 
 
 class Handlers:
-    """The registry between modules and the router."""
+    """The registry between modules and those who ask them. Any number of modules may have a place where each sees the
+    stanza in its turn, in the order of the configuration; elsewhere one module takes it."""
 
     def __init__(self) -> None:
         self.takers: dict[Key, Handler] = {}
-        self.observers: dict[Key, list[Handler]] = {key: [] for key in OBSERVED}
+        self._many: dict[Key, list[Any]] = {key: [] for key in _MANY}
         self._owners: dict[Key, str] = {}
-        self._features: dict[str, set[str]] = {target: set() for target in TARGETS}
+        self._features: dict[str, set[str]] = {"server": set(), "account": set()}
+        self.forms: list[Element] = []
+        """What is told of the server besides its features (XEP-0128)."""
 
     def add(self, key: Key, handler: Handler, owner: str) -> None:
         """Register `handler` for the module `owner`; raises ConfigError when another one has the same key."""
-        if key in OBSERVED:
-            self.observers[key].append(handler)
+        if key in self._many:
+            self._many[key].append(handler)
             return
         if key in self.takers:
             raise ConfigError(
@@ -47,6 +81,38 @@ class Handlers:
             )
         self.takers[key] = handler
         self._owners[key] = owner
+
+    # What there can be several of. The lists are the live ones: who keeps one sees what is added later.
+
+    def hooks(self, point: str) -> list[Hook]:
+        """Those who see every stanza at this point of its way."""
+        return self._many["hook", point]
+
+    @property
+    def copiers(self) -> list[Copier]:
+        """Those who see each message to an account after it was delivered there."""
+        return self._many["message", "delivered"]
+
+    @property
+    def observers(self) -> list[Handler]:
+        """Those who look on when a local resource changes its presence."""
+        return self._many["presence", "own"]
+
+    def offers(self, whom: str) -> str:
+        """The stream features of all modules for `whom`, as they are written."""
+        return "".join(feature().to_xml() for feature in self._many["offer", whom])
+
+    # What is known by the name of an element.
+
+    def named(self, what: str) -> dict[str, Any]:
+        """The handlers of `nonza` or `inline`, by tag."""
+        return {key[1]: handler for key, handler in self.takers.items() if key[0] == what}
+
+    def strangers(self) -> frozenset[str]:
+        """The tags of requests that are answered before a login."""
+        return frozenset(key[1] for key in self.takers if key[-1] == "stranger")
+
+    # What is announced.
 
     def announce(self, target: str, features: Iterable[str]) -> None:
         """Add to the features of the server or of its accounts (XEP-0030, 3)."""

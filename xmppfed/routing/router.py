@@ -19,9 +19,9 @@ from xmppfed.core.element import Element
 from xmppfed.core.jid import JID, parse_cached
 from xmppfed.core.stanza import Stanza
 from xmppfed.errors import StanzaCondition, StanzaError
-from xmppfed.routing.handlers import Handler, Handlers
+from xmppfed.routing.handlers import Handler, Handlers, Hook
 from xmppfed.routing.remotes import Remotes
-from xmppfed.routing.sessions import Account, Session, Sessions
+from xmppfed.routing.sessions import Account, Resource, Session, Sessions
 
 __all__ = ["Router"]
 
@@ -40,9 +40,11 @@ class Router:
         self._resources = sessions.resources
         self._accounts = sessions.accounts
         self._remotes = remotes
+        self.handlers = handlers
         self._takers = handlers.takers
-        self._message_observers = handlers.observers["message", "routed"]
-        self._presence_observers = handlers.observers["presence", "own"]
+        self._sent, self._received, self._routed = map(handlers.hooks, ("sent", "received", "routed"))
+        self._copiers = handlers.copiers
+        self._presence_observers = handlers.observers
         self._turn: deque[Stanza] = deque()
         self._routing = False
         sessions.emit = self.route
@@ -67,6 +69,26 @@ class Router:
                 self._failed(Failure(fault), stanza)
         self._routing = False
 
+    def route_sent(self, stanza: Stanza) -> None:
+        """Route what a client of ours sends."""
+        self._enter(self._sent, stanza)
+
+    def route_received(self, stanza: Stanza) -> None:
+        """Route what another server sends."""
+        self._enter(self._received, stanza)
+
+    def _enter(self, hooks: list[Hook], stanza: Stanza) -> None:
+        if hooks:
+            try:
+                passed = _through(hooks, stanza)
+            except Exception as fault:  # noqa: BLE001  # The sender is answered; nothing unjudged gets in.
+                self._failed(Failure(fault), stanza)
+                return
+            if passed is None:
+                return
+            stanza = passed
+        self.route(stanza)
+
     def bounce(self, stanza: Stanza, error: StanzaError) -> None:
         """Answer `stanza` with `error`; an error, or the answer to a request, gets none (RFC 6120, 8.3.1)."""
         is_answer = stanza.type == "error" or (stanza.kind == "iq" and stanza.type == "result")
@@ -74,13 +96,16 @@ class Router:
             self.route(stanza.error(error))
 
     def _send(self, stanza: Stanza) -> None:
-        if self._message_observers and stanza.kind == "message":
-            self._observe(self._message_observers, stanza)
+        if self._routed:
+            passed = _through(self._routed, stanza)
+            if passed is None:
+                return
+            stanza = passed
         to = stanza.attributes.get("to")
         if to is None:
             self._send_home(stanza)
         elif (resource := self._resources.get(to)) is not None:
-            _TO_SESSION[stanza.kind][stanza.attributes.get("type")](self, stanza, resource.session)
+            _TO_SESSION[stanza.kind][stanza.attributes.get("type")](self, stanza, resource)
         elif (account := self._accounts.get(to)) is not None:
             _TO_ACCOUNT[stanza.kind][stanza.attributes.get("type")](self, stanza, account)
         else:
@@ -93,7 +118,7 @@ class Router:
         elif not to.local:
             _TO_SERVER[stanza.kind][stanza.type](self, stanza, None)
         elif (resource := self._resources.get(str(to))) is not None:
-            _TO_SESSION[stanza.kind][stanza.type](self, stanza, resource.session)
+            _TO_SESSION[stanza.kind][stanza.type](self, stanza, resource)
         else:
             rules = _TO_ACCOUNT if to.is_bare else _TO_ABSENT
             rules[stanza.kind][stanza.type](self, stanza, self._accounts.get(str(to.bare), _NOBODY))
@@ -108,14 +133,33 @@ class Router:
 
     # What the rules do.
 
-    def _deliver(self, stanza: Stanza, session: Session) -> None:
-        session.deliver(stanza)
+    def _deliver(self, stanza: Stanza, resource: Resource) -> None:
+        resource.session.deliver(stanza)
+
+    def _deliver_message(self, stanza: Stanza, resource: Resource) -> None:
+        resource.session.deliver(stanza)
+        if self._copiers:
+            self._copy(stanza, resource.account, (resource.session,))
 
     def _deliver_to_first(self, stanza: Stanza, account: Account) -> None:
-        for session in account.first:
+        first = account.first
+        for session in first:
             session.deliver(stanza)
-        if not account.first:
+        if self._copiers:
+            self._copy(stanza, account, first)
+        if not first:
             self._give(stanza, "message", "undeliverable")
+
+    def _copy(self, stanza: Stanza, account: Account, served: tuple[Session, ...]) -> None:
+        """Show a message to an account that has more resources than got it. The message is on its way already: a fault
+        concerns nobody but us."""
+        if len(account.resources) > len(served):
+            others = [resource for resource in account.resources if resource.session not in served]
+            try:
+                for copy in self._copiers:
+                    copy(stanza, others)
+            except Exception as fault:  # noqa: BLE001
+                self._log_failure(Failure(fault), stanza)
 
     def _deliver_to_listening(self, stanza: Stanza, account: Account) -> None:
         for session in account.listening:
@@ -224,6 +268,16 @@ class Router:
         )
 
 
+def _through(hooks: list[Hook], stanza: Stanza) -> Stanza | None:
+    """What the hooks, one after another, make of a stanza; None when one of them keeps it."""
+    for hook in hooks:
+        passed = hook(stanza)
+        if passed is None:
+            return None
+        stanza = passed
+    return stanza
+
+
 def _priority(presence: Stanza) -> int | None:
     """The priority (RFC 6121, 4.7.2.3), 0 where there is none; None when it is no number from -128 to 127."""
     tag = f"{{{presence.namespace}}}priority"
@@ -258,8 +312,8 @@ _ANSWERS_OF_IQ: dict[str | None, Callable[[Router, Stanza, object], None]] = {
 }
 
 # To a full address with a session (RFC 6121, 8.5.3.1).
-_TO_SESSION: Mapping[str, _Rules[Session]] = {
-    "message": _Rules({_OTHER: Router._deliver}),
+_TO_SESSION: Mapping[str, _Rules[Resource]] = {
+    "message": _Rules({_OTHER: Router._deliver_message}),
     "presence": _Rules(
         {
             None: Router._deliver,

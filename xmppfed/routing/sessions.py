@@ -58,7 +58,7 @@ class Account:
 class Resource:
     """A session and what it said of its presence."""
 
-    __slots__ = ("account", "presence", "priority", "session")
+    __slots__ = ("account", "presence", "priority", "session", "wants")
 
     def __init__(self, session: Session, account: Account) -> None:
         self.session = session
@@ -66,6 +66,8 @@ class Resource:
         self.presence: Stanza | None = None
         """What was broadcast last; None while the resource is unavailable."""
         self.priority = 0
+        self.wants: set[str] = set()
+        """What it has asked modules for that is not sent to everybody, by namespace; gone with the session."""
 
     def show(self, presence: Stanza, priority: int) -> None:
         """Become available, or change. Every available resource of the account is told, this one included; one that
@@ -124,6 +126,11 @@ class Sessions:
             del self.accounts[str(session.jid.bare)]
         if was_available:
             self.emit(Stanza("presence", NS_CLIENT, {"from": full, "type": "unavailable"}))
+
+    def resources_of(self, bare: str) -> tuple[Resource, ...]:
+        """The resources of an account, available or not, the oldest first."""
+        account = self.accounts.get(bare)
+        return () if account is None else tuple(account.resources)
 
     def of(self, bare: JID) -> tuple[Session, ...]:
         """The sessions of an account, available or not, the oldest first."""

@@ -6,9 +6,10 @@ import secrets
 from collections.abc import Collection, Coroutine
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import Logger
 
+from xmppfed.core.element import Element
 from xmppfed.core.events import (
     Authenticated,
     AuthFailed,
@@ -16,13 +17,16 @@ from xmppfed.core.events import (
     BindRequested,
     Event,
     KeysRequested,
+    NonzaReceived,
     OpenRequested,
     StanzaReceived,
+    StrangerAsked,
     StreamClosed,
     StreamFailed,
 )
 from xmppfed.core.jid import JID, prepare_domain
 from xmppfed.core.negotiation.bind import LegacySession, ReceivingBind
+from xmppfed.core.negotiation.offers import Offers
 from xmppfed.core.negotiation.sasl import ReceivingSASL
 from xmppfed.core.sasl.steps import Claim
 from xmppfed.core.stanza import Stanza
@@ -39,6 +43,7 @@ from xmppfed.net.arrival import Arrival
 from xmppfed.net.connection import Connection
 from xmppfed.net.gathering import Gathering
 from xmppfed.net.websocketwire import printable
+from xmppfed.routing.handlers import Stranger
 from xmppfed.routing.router import Router
 from xmppfed.routing.sessions import Sessions
 from xmppfed.services.login import ClientPolicy, Login, Passwords, parsed
@@ -67,6 +72,12 @@ class Clients:
         self.policy = policy
         self.streams: Gathering[ClientSession] = Gathering()
 
+    def offers(self) -> Offers:
+        """What modules offer on the stream of a client."""
+        handlers = self.router.handlers
+        before, after = handlers.offers("stranger"), handlers.offers("client")
+        return Offers(before, after, nonzas=handlers.named("nonza"), requests=handlers.strangers())
+
     def own(self, arrival: Arrival, connection: Connection[ClientSession]) -> ClientSession:
         """The session that judges what comes over `connection`."""
         session = ClientSession(self, arrival, connection)
@@ -93,6 +104,7 @@ class ClientSession:
         self._login: Login | None = None
         self._sasl: ReceivingSASL | None = None
         self._bind = ReceivingBind()
+        self._offers = Offers()
         self.jid = JID("", "", "")
         self._full = self._bare = ""
         self._ended = False
@@ -126,6 +138,10 @@ class ClientSession:
                 self._later(self._provide_keys(username, hash_name))
             case AuthRequested(claim):
                 self._later(self._judge(claim))
+            case NonzaReceived(element):
+                self._take_nonza(element)
+            case StrangerAsked(stanza):
+                self._later(self._answer_stranger(stanza))
             case BindRequested(resource):
                 self._bind_resource(resource)
             case Authenticated(peer, mechanism):
@@ -174,7 +190,8 @@ class ClientSession:
             return
         self._login = Login(self._clients.passwords, self._clients.policy, self._arrival, domain)
         self._sasl = ReceivingSASL(self._login.mechanisms(), list(self._login.bindings))
-        self._stream.accept(domain, [self._sasl, self._bind, LegacySession()])
+        self._offers = self._clients.offers()
+        self._stream.accept(domain, [self._sasl, self._bind, LegacySession(), self._offers])
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
         """Answer an event when storage or a thread has: the connection goes on then."""
@@ -222,6 +239,37 @@ class ClientSession:
             self._ended = True
             self._clients.sessions.remove(self)
 
+    # What modules answer.
+
+    def _take_nonza(self, element: Element) -> None:
+        resource = self._clients.sessions.resources.get(self._full)
+        if resource is not None and resource.session is self:
+            self._clients.router.handlers.named("nonza")[element.tag](resource, element)
+
+    async def _answer_stranger(self, stanza: Stanza) -> None:
+        """Have a module answer who has not logged in (XEP-0077, 3.1.1)."""
+        stanza = stanza.with_attributes(to=None, sender=None)
+        try:
+            answer = await self._asked_by_stranger(stanza)
+        except StanzaError as error:
+            answer = stanza.error(error)
+        self._offers.answer(self._stream, answer)
+
+    async def _asked_by_stranger(self, stanza: Stanza) -> Stanza:
+        if problem := _iq_problem(stanza):
+            raise problem
+        handler = self._clients.router.handlers.takers.get((stanza.attributes["type"], stanza.children[0], "stranger"))
+        if handler is None:
+            raise StanzaError(StanzaCondition.SERVICE_UNAVAILABLE)
+        try:
+            found = await maybeDeferred(handler, stanza, Stranger(self._stream.local, self._arrival.address))
+        except StorageError:
+            self.log.failure("storage failed while a stranger was answered")
+            raise StanzaError(StanzaCondition.INTERNAL_SERVER_ERROR, "wait") from None
+        if found is not None and not isinstance(found, Element):
+            raise TypeError(f"A handler answered a stranger with {type(found).__name__}.")
+        return stanza.reply() if found is None else stanza.reply(found)
+
     # What the client says.
 
     def _route(self, stanza: Stanza) -> None:
@@ -240,7 +288,7 @@ class ClientSession:
         if stamped.kind == "iq" and (problem := _iq_problem(stamped)):
             self._refuse(stamped.with_attributes(to=str(to or self._bare)), problem)
             return
-        self._clients.router.route(stamped)
+        self._clients.router.route_sent(stamped)
 
     def _is_own(self, claimed: str) -> bool:
         return parsed(claimed) in (self.jid, self.jid.bare)

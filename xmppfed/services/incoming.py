@@ -26,6 +26,7 @@ from xmppfed.core.events import (
 from xmppfed.core.jid import JID, prepare_domain
 from xmppfed.core.negotiation.dialback import ReceivingDialback
 from xmppfed.core.negotiation.feature import Feature
+from xmppfed.core.negotiation.offers import Offers
 from xmppfed.core.negotiation.sasl import ReceivingSASL
 from xmppfed.core.sasl.registry import create_server
 from xmppfed.core.sasl.steps import Claim
@@ -154,6 +155,7 @@ class Incoming:
             features.append(self._external)
         if self._federation.trust is not Trust.EXTERNAL:
             features.append(self._dialback)
+        features.append(Offers(after=self._router.handlers.offers("server")))
         return features
 
     def _judge(self, claim: Claim) -> None:
@@ -236,7 +238,7 @@ class Incoming:
         lang = self._stream.lang
         if lang is not None:
             stanza = stanza.stamped(stanza.attributes["from"], lang)
-        self._router.route(stanza)
+        self._router.route_received(stanza)
 
 
 def _domain(text: str | None) -> str:
