@@ -113,6 +113,13 @@ class Accepted(ConfigTestCase):
         self.assertEqual(http.public_url, "https://example.org:8443")
         self.assertEqual(http.public_addresses, ("203.0.113.7", "2001:db8::7"))
 
+    def test_proxies(self) -> None:
+        """Proxies that are believed are networks, or whoever can open our Unix socket."""
+        text = PROXIED + 'endpoint = "unix:/run/x"\ntrusted_proxies = ["10.0.0.0/8", "unix"]\n'
+        http = self.load(text + 'client_certificate_header = "Client-Cert"\nproxy_protocol = true\n').services.http
+        assert http is not None
+        self.assertEqual((http.trusted_proxies, http.client_certificate_header), (("10.0.0.0/8", "unix"), "Client-Cert"))
+
     def test_static_routes(self) -> None:
         """A static route is a URL, or a table with the addresses to use; its domain is prepared."""
         routes = '[services.s2s_ws.static_routes]\n"A.example" = "wss://a.example/x"\n'
@@ -241,6 +248,12 @@ class Refused(ConfigTestCase):
     def test_public_addresses(self) -> None:
         """Public addresses are IP addresses, not names."""
         self.refused(HTTP + 'public_addresses = ["a.example"]\n', "services.http.public_addresses", '"a.example"')
+
+    def test_proxies(self) -> None:
+        """What only proxies may say needs proxies that may say it."""
+        self.refused(HTTP + 'trusted_proxies = ["proxy.example"]\n', "services.http.trusted_proxies", '"proxy.example"', "unix")
+        self.refused(HTTP + "proxy_protocol = true\n", "services.http.proxy_protocol", "trusted_proxies beside it")
+        self.refused(HTTP + 'client_certificate_header = "X"\n', "services.http.client_certificate_header", "beside it")
 
     def test_small_stanzas(self) -> None:
         """A limit below 10 000 bytes is forbidden (RFC 6120, 13.12)."""

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from ipaddress import ip_network
 from typing import Any
 
 import msgspec
@@ -24,7 +25,10 @@ from xmppfed.discovery.fetch import DocumentClient, Resolve
 from xmppfed.discovery.resolver import Resolver
 from xmppfed.discovery.sources import HostMetaDocuments, Source, StaticRoute, StaticRoutes
 from xmppfed.errors import StanzaCondition, StanzaError, StreamCondition, StreamError
+from xmppfed.net.certificates import moment
 from xmppfed.net.dial import Dialer, WebSocketDialer
+from xmppfed.net.peer import PeerCertificate, judge_presented
+from xmppfed.net.proxies import Presented, TrustedProxies
 from xmppfed.net.tls import ServerContexts, TrustRoots, strict_connection_creator, tls_endpoint
 from xmppfed.options import C2SWebSocketOptions, HTTPOptions, S2SWebSocketOptions
 from xmppfed.routing.handlers import Handlers
@@ -116,7 +120,9 @@ class _Assembly:
         self._remotes = Remotes(world.reactor, self._connect, world.timeouts)
         self._router = Router(config.domains, self._sessions, self._remotes, self._handlers)
         known = _known(world.modules)
-        self._server = Server(config, self._contexts, self._router, world.storage, self._sessions, self._remotes, known)
+        self._server = Server(
+            config, self._contexts, self._trust, self._router, world.storage, self._sessions, self._remotes, known
+        )
 
     def server(self) -> Server:
         """The server with all its services, in the order in which they stop: listening first, storage last."""
@@ -176,7 +182,7 @@ class _Assembly:
 
     def _wrap_tls(self, endpoint: Any, host: str) -> Any:
         """TLS for documents, with the trust anchors of the moment: a reload makes new ones."""
-        creator = strict_connection_creator(host, self._federation.trust_roots, self._world.reactor)
+        creator = strict_connection_creator(host, self._server.trust, self._world.reactor)
         return tls_endpoint(self._world.reactor, endpoint, creator)
 
     def _connect(self, pair: Pair) -> None:
@@ -198,6 +204,9 @@ class _Assembly:
             self._contexts,
             behind_proxy=options.behind_proxy,
             fast_path=services.c2s_ws is None or services.c2s_ws.fast_path,
+            proxies=_proxies(options),
+            proxy_protocol=options.proxy_protocol,
+            judge_presented=self._judge_presented,
         )
         first = next(iter(self._config.domains))
         published = documents(
@@ -208,6 +217,9 @@ class _Assembly:
         )
         http.root.putChild(b".well-known", well_known(published))
         return http
+
+    def _judge_presented(self, presented: Presented) -> PeerCertificate:
+        return judge_presented(presented.leaf, presented.chain, self._server.trust.store(), moment(self._world.reactor))
 
     def _add_modules(self) -> None:
         host = extend.Host(
@@ -244,6 +256,12 @@ class _Assembly:
             return {"pid": os.getpid(), "domains": list(self._config.domains), "services": services}
 
         return {**users, "user/delete": delete, "reload": reload, "status": status}
+
+
+def _proxies(options: HTTPOptions) -> TrustedProxies:
+    networks = [ip_network(text) for text in options.trusted_proxies if text != "unix"]
+    unix = "unix" in options.trusted_proxies
+    return TrustedProxies(networks, unix=unix, certificate_header=options.client_certificate_header)
 
 
 class _Closing(Service):

@@ -162,7 +162,19 @@ def _http(table: Table) -> HTTPOptions:
         advice = "Paths are added to it: leave out what follows the port, and the user; write the host in ASCII (xn--...)."
         raise table.error("public_url", http.public_url, "https://HOST[:PORT]", advice)
     _check_each(table, "public_addresses", ipaddress.ip_address, "IP addresses such as 203.0.113.7 or 2001:db8::7")
+    _check_proxies(table, http)
     return http
+
+
+def _check_proxies(table: Table, http: HTTPOptions) -> None:
+    _check_each(table, "trusted_proxies", _proxy, 'networks such as 127.0.0.1/32, or "unix"')
+    for name, value in (("client_certificate_header", http.client_certificate_header), ("proxy_protocol", http.proxy_protocol)):
+        if value and not http.trusted_proxies:
+            raise table.error(name, value, "trusted_proxies beside it", "List the proxies that are to be believed.")
+
+
+def _proxy(text: str) -> object:
+    return text == "unix" or ipaddress.ip_network(text)
 
 
 def _c2s_ws(table: Table, domains: Mapping[str, DomainOptions]) -> C2SWebSocketOptions:

@@ -89,6 +89,31 @@ class HTTPOptions(Options, frozen=True):
         ),
     ] = ()
 
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Networks of reverse proxies that are believed: for the client's address by `Forwarded` (RFC 7239), "
+            'for its certificate by `client_certificate_header`. `"unix"` is whoever can open a Unix socket of ours.',
+            examples=[["127.0.0.1/32"]],
+        ),
+    ] = ()
+    client_certificate_header: Annotated[
+        str,
+        Meta(
+            description="Where trusted proxies put the certificate of a client: `Client-Cert` is read as RFC 9440 says, "
+            "any other as the percent-escaped PEM of nginx. They must overwrite what a client sends under that name.",
+            examples=["Client-Cert"],
+        ),
+    ] = ""
+    proxy_protocol: Annotated[
+        bool,
+        Meta(
+            description="Every connection begins with a header of the PROXY protocol (v1 or v2), and only "
+            "`trusted_proxies` may connect.",
+            examples=[True],
+        ),
+    ] = False
+
     @property
     def behind_proxy(self) -> bool:
         """Whether a reverse proxy ends TLS."""

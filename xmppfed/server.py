@@ -33,6 +33,7 @@ class Server(MultiService):
         self,
         config: Config,
         contexts: ServerContexts | None,
+        trust: TrustRoots,
         router: Router,
         storage: Storage,
         sessions: Sessions,
@@ -42,6 +43,7 @@ class Server(MultiService):
         """`known` has the options of every module that the configuration can name."""
         super().__init__()
         self.config = config
+        self.trust = trust
         self.router = router
         self.storage = storage
         self.sessions = sessions
@@ -80,6 +82,7 @@ class Server(MultiService):
         trust = TrustRoots.load(config.trust_anchors)
         if self._contexts is not None:
             self._contexts.reload(certificates(config), trust)
+        self.trust = trust
         if self.federation is not None:
             self.federation.trust_roots = trust
         self.log.info("certificates and trust anchors were read again")

@@ -18,7 +18,7 @@ from tests.net.tls_pairs import AUTHORITY, NO_TRUST, NOW, TRUST, Pair, Raw, conn
 from xmppfed.core.identity import PresentedNames
 from xmppfed.net.certificates import LoadedCertificate, endpoint_binding, spki_sha256, validity_problem
 from xmppfed.net.issuing import Authority, self_signed
-from xmppfed.net.peer import PeerCertificate, channel_bindings, judge, own_leaf, verdict_problem
+from xmppfed.net.peer import PeerCertificate, channel_bindings, judge, judge_presented, own_leaf, verdict_problem
 from xmppfed.net.tls import ServerContexts, TrustRoots, client_connection_creator
 
 UNKNOWN = "certificate of an unknown authority"
@@ -362,3 +362,47 @@ def signed_leaf(usages: Sequence[x509.ObjectIdentifier], key_usage: x509.KeyUsag
     if key_usage is not None:
         builder = builder.add_extension(key_usage, critical=True)
     return LoadedCertificate(AUTHORITY._sign(builder), (), key)
+
+
+class PresentedTests(SynchronousTestCase):
+    """A certificate that a proxy has seen (RFC 9440) is judged like one of our own handshakes."""
+
+    def judged(self, pem: bytes, trust: TrustRoots = TRUST, now: datetime = NOW) -> PeerCertificate:
+        own = loaded(self.mktemp(), pem)
+        self.own = own
+        return judge_presented(own.leaf, own.chain, trust.store(), now)
+
+    def test_trusted(self) -> None:
+        """A good one says all that one of a handshake would say."""
+        peer = self.judged(AUTHORITY.issue("peer.example", xmpp_addresses=["peer.example"]))
+        self.assertEqual(peer.problems, ())
+        self.assertEqual(peer.names, PresentedNames(("peer.example",), (), ("peer.example",)))
+        self.assertEqual((peer.not_after, peer.spki_sha256), (self.own.leaf.not_valid_after_utc, spki_sha256(self.own.leaf)))
+        self.assertEqual(peer.der, self.own.leaf.public_bytes(serialization.Encoding.DER))
+
+    def test_chain(self) -> None:
+        """Intermediates count that were shown with it."""
+        intermediate = Authority(NOW, "intermediate", issuer=AUTHORITY)
+        own = loaded(self.mktemp(), intermediate.issue("peer.example"))
+        self.assertEqual(judge_presented(own.leaf, own.chain, TRUST.store(), NOW).problems, ())
+        self.assertEqual(judge_presented(own.leaf, (), TRUST.store(), NOW).problems, (UNKNOWN,))
+
+    def test_purposes(self) -> None:
+        """A certificate for TLS servers alone counts, one for neither side does not."""
+        self.assertEqual(self.judged(AUTHORITY.issue("peer.example", extended_key_usages=[SERVER])).problems, ())
+        usages = [ExtendedKeyUsageOID.CODE_SIGNING]
+        self.assertEqual(self.judged(AUTHORITY.issue("peer.example", extended_key_usages=usages)).problems, (NO_PURPOSE,))
+
+    def test_refused(self) -> None:
+        """Unknown authorities, self-signed ones, and dates that are over or not come."""
+        good = AUTHORITY.issue("peer.example")
+        self.assertEqual(self.judged(good, NO_TRUST).problems, (UNKNOWN,))
+        self.assertEqual(self.judged(self_signed("peer.example", NOW)).problems, ("self-signed certificate",))
+        for moment in (NOW + timedelta(days=30), NOW - timedelta(days=30)):
+            self.assertEqual(self.judged(good, now=moment).problems[0], validity_problem(self.own.leaf, moment))
+
+    def test_another_time(self) -> None:
+        """Each is judged at its own time, with the same authorities."""
+        good = AUTHORITY.issue("peer.example")
+        self.assertTrue(self.judged(good, now=NOW + timedelta(days=30)).problems)
+        self.assertEqual(self.judged(good).problems, ())

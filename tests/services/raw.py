@@ -33,6 +33,30 @@ BIND = "<iq xmlns='jabber:client' type='set' id='b'><bind xmlns='urn:ietf:params
 _BIND = "{urn:ietf:params:xml:ns:xmpp-bind}"
 
 
+class _Preceded:
+    """An endpoint whose connections begin with some bytes of their own."""
+
+    def __init__(self, inner: Any, before: bytes) -> None:
+        self._inner, self._before = inner, before
+
+    def connect(self, factory: Any) -> Any:
+        real = factory.buildProtocol
+
+        def build(address: Any) -> Any:
+            made = real(address)
+            connected = made.makeConnection
+
+            def connect(transport: Any) -> None:
+                transport.write(self._before)
+                connected(transport)
+
+            made.makeConnection = connect
+            return made
+
+        factory.buildProtocol = build
+        return self._inner.connect(factory)
+
+
 class Raw:
     """A WebSocket to `address`, opened."""
 
@@ -46,12 +70,13 @@ class Raw:
         tls: Literal["1.2", "1.3"] | None = "1.3",
         certificate: LoadedCertificate | None = None,
         source: str = "127.1.1.1",
+        before: bytes = b"",
         **headers: str | None,
     ) -> None:
-        """`headers` replace those of the handshake; `certificate` is shown to the server."""
+        """`headers` replace those of the handshake; `certificate` is shown to the server, and `before` is said before TLS."""
         self.network = network
         self._read = 0
-        endpoint: Any = TCP4ClientEndpoint(network.reactor, address, 443, bindAddress=(source, 0))
+        endpoint: Any = _Preceded(TCP4ClientEndpoint(network.reactor, address, 443, bindAddress=(source, 0)), before)
         if tls is not None:
             trust = TrustRoots(system=False)
             if tls == "1.2":

@@ -6,10 +6,15 @@ from typing import Any
 
 from twisted.internet.error import CannotListenError
 
+from tests.net.test_proxies import binary
+from tests.net.tls_pairs import loaded
 from tests.net.websockets import frame
 from tests.services.raw import CAPULET, MONTAGUE, RawCase, mechanisms, stream_error
 from xmppfed.core.namespaces import NS_FRAMING, NS_FRAMING_SERVER
 from xmppfed.net.arrival import Arrival
+from xmppfed.net.certificates import moment
+from xmppfed.net.issuing import Authority
+from xmppfed.net.tls import TrustRoots
 from xmppfed.services.http import FIRST_LIMIT, PATHS, HTTPService
 from xmppfed.timeouts import Timeouts
 
@@ -205,6 +210,84 @@ class BehindProxy(HTTPCase):
         for _ in range(101):
             raw = self.raw(tls=None)
         self.assertIn(b" 101 ", raw.peer.head)
+
+
+class BehindTrustedProxy(HTTPCase):
+    """The proxy is listed: its word counts (row 9 of the choices for XEP-0468)."""
+
+    configuration = {
+        CAPULET: {
+            "services": {
+                "http": {
+                    "tls": "behind-proxy",
+                    "trusted_proxies": ["127.1.1.1/32"],
+                    "client_certificate_header": "Client-Cert",
+                }
+            }
+        }
+    }
+
+    def setUp(self) -> None:
+        """And montague.example has a certificate."""
+        super().setUp()
+        authority = Authority(moment(self.network.reactor))
+        self.server.trust = TrustRoots([authority.certificate], system=False)
+        self.header = binary(loaded(self.mktemp(), authority.issue(MONTAGUE)).leaf)
+
+    def offered(self, **options: Any) -> list[str]:
+        """The mechanisms that montague.example is offered."""
+        return mechanisms(self.raw(tls=None, **options).send(OPEN_SERVER))
+
+    def test_row_9_certificate(self) -> None:
+        """A certificate that the proxy has seen proves the domain (RFC 9440)."""
+        self.assertEqual(self.offered(Client_Cert=self.header), ["EXTERNAL"])
+
+    def test_row_9_stranger(self) -> None:
+        """The same header proves nothing when it comes from somebody else."""
+        self.assertEqual(self.offered(Client_Cert=self.header, source="127.1.1.2"), [])
+
+    def test_row_9_wrong_name(self) -> None:
+        """Nor does it when it names another domain, or comes from an authority that nobody knows."""
+        now = moment(self.network.reactor)
+        stranger = binary(loaded(self.mktemp(), Authority(now).issue(MONTAGUE)).leaf)
+        self.assertEqual(self.offered(Client_Cert=stranger), [])
+        raw = self.raw(tls=None, Client_Cert=self.header)
+        self.assertEqual(mechanisms(raw.send(OPEN_SERVER.replace(MONTAGUE, "verona.example"))), [])
+
+    def test_row_9_no_word_of_secure(self) -> None:
+        """That something was secure elsewhere is nobody's word: a header says so and changes nothing."""
+        self.assertEqual(self.offered(X_Forwarded_Proto="https", Forwarded="for=192.0.2.7;proto=https"), [])
+
+    def test_address(self) -> None:
+        """The client's address is the one that the proxy names, and only that proxy."""
+        found = self.arrivals()
+        self.raw(tls=None, Forwarded="for=192.0.2.7").open()
+        self.raw(tls=None, Forwarded="for=192.0.2.7", source="127.1.1.2").open()
+        self.assertEqual([one.address for one in found], ["192.0.2.7", "127.1.1.2"])
+
+
+class ProxyProtocol(HTTPCase):
+    """The proxy passes TLS on, and says from where it came (row 31 of the choices for XEP-0468)."""
+
+    configuration = {CAPULET: {"services": {"http": {"trusted_proxies": ["127.1.1.1/32"], "proxy_protocol": True}}}}
+
+    def test_row_31_address(self) -> None:
+        """A stream inside TLS behind the header is the client's."""
+        found = self.arrivals()
+        raw = self.raw(before=b"PROXY TCP4 192.0.2.7 127.0.0.2 4711 443\r\n")
+        self.assertEqual(raw.login(), f"juliet@{CAPULET}/balcony")
+        self.assertEqual([one.address for one in found], ["192.0.2.7"])
+
+    def test_row_31_nobody_else(self) -> None:
+        """Who is not listed cannot pose as a proxy, nor as its client."""
+        for before in (b"", b"PROXY TCP4 192.0.2.7 127.0.0.2 4711 443\r\n"):
+            self.assertTrue(self.raw(source="127.1.1.2", before=before).lost)
+
+    def test_row_31_headers(self) -> None:
+        """A proxy of this kind passes HTTP on as it came: what stands in there is the client's word."""
+        found = self.arrivals()
+        self.raw(before=b"PROXY TCP4 192.0.2.7 127.0.0.2 4711 443\r\n", Forwarded="for=192.0.2.8").open()
+        self.assertEqual([one.address for one in found], ["192.0.2.7"])
 
 
 class FastPath(RawCase):

@@ -6,7 +6,7 @@ that proves itself by dialback. OpenSSL's objections are kept with the connectio
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
@@ -15,13 +15,22 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL import SSL
-from OpenSSL.crypto import X509
+from OpenSSL.crypto import X509, X509Store, X509StoreContext, X509StoreContextError
 from twisted.internet.interfaces import ISystemHandle
 
 from xmppfed.core.identity import PresentedNames
 from xmppfed.net.certificates import endpoint_binding, presented_names, spki_sha256, validity_problem
 
-__all__ = ["Connection", "PeerCertificate", "channel_bindings", "judge", "keep_verdict", "own_leaf", "verdict_problem"]
+__all__ = [
+    "Connection",
+    "PeerCertificate",
+    "channel_bindings",
+    "judge",
+    "judge_presented",
+    "keep_verdict",
+    "own_leaf",
+    "verdict_problem",
+]
 
 _HANDSHAKE_DONE = b"SSL negotiation finished successfully"
 
@@ -91,11 +100,30 @@ def judge(transport: object, now: datetime) -> PeerCertificate | None:
         chain = connection.get_verified_chain(as_cryptography=True) or []
     except ValueError:
         return None
-    if leaf is None:
-        return None
+    return None if leaf is None else _described(leaf, chain, _problems(connection, chain, now))
+
+
+def judge_presented(
+    leaf: x509.Certificate, chain: Sequence[x509.Certificate], store: X509Store, now: datetime
+) -> PeerCertificate:
+    """A certificate that a client showed to a proxy in front of us, which has seen that it holds the key (RFC 9440).
+
+    `chain` are the certificates shown with it, `store` has the authorities that are believed (`TrustRoots.store`).
+    """
+    shown = [X509.from_cryptography(certificate) for certificate in chain]
+    try:
+        verified = X509StoreContext(store, X509.from_cryptography(leaf), shown).get_verified_chain()
+    except X509StoreContextError as error:
+        code, depth, _ = error.errors
+        return _described(leaf, (), [_worded(code, depth)])
+    found = [certificate.to_cryptography() for certificate in verified]
+    return _described(leaf, found, [*_date_problems(found, now), *_purpose_problems(list(map(_extensions, found)))])
+
+
+def _described(leaf: x509.Certificate, chain: Sequence[x509.Certificate], problems: Iterable[str]) -> PeerCertificate:
     return PeerCertificate(
         names=presented_names(leaf),
-        problems=tuple(dict.fromkeys(_problems(connection, chain, now))),
+        problems=tuple(dict.fromkeys(problems)),
         not_after=min(certificate.not_valid_after_utc for certificate in (leaf, *chain)),
         spki_sha256=spki_sha256(leaf),
         der=leaf.public_bytes(serialization.Encoding.DER),
@@ -150,8 +178,16 @@ def _problems(connection: SSL.Connection, chain: Sequence[x509.Certificate], now
         return
     extensions = [_extensions(certificate) for certificate in chain]
     yield from (_worded(*verdict) for verdict in verdicts if not _judged_here(*verdict, extensions))
+    yield from _date_problems(chain, now)
+    yield from _purpose_problems(extensions)
+
+
+def _date_problems(chain: Sequence[x509.Certificate], now: datetime) -> Iterator[str]:
     dates = [validity_problem(certificate, now) for certificate in chain]
     yield from (_placed(problem, depth) for depth, problem in enumerate(dates) if problem is not None)
+
+
+def _purpose_problems(extensions: Sequence[_Extensions]) -> Iterator[str]:
     if not frozenset.intersection(_TLS_PURPOSES, *map(_purposes, extensions)):
         yield "certificate is neither for TLS servers nor for TLS clients (extended key usage)"
     if not extensions or not _for_tls(extensions[0]):

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 from cryptography import x509
 from OpenSSL import SSL
-from OpenSSL.crypto import X509
+from OpenSSL.crypto import X509, X509Store
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
     IOpenSSLClientConnectionCreator,
@@ -58,6 +58,7 @@ __all__ = [
 _CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20"
 # No tickets: a resumed session shows no certificate to the verify callback.
 _OPTIONS = SSL.OP_NO_RENEGOTIATION | SSL.OP_NO_COMPRESSION | SSL.OP_NO_TICKET
+_NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME, which pyOpenSSL has no name for
 
 
 class CertificateRefused(XMPPFedError):
@@ -71,6 +72,7 @@ class TrustRoots:
         self._anchors = tuple(anchors)
         self._system = system
         self._without_certificate: SSL.Context | None = None
+        self._judging: SSL.Context | None = None
         self._with_certificate: WeakKeyDictionary[LoadedCertificate, SSL.Context] = WeakKeyDictionary()
 
     @classmethod
@@ -86,6 +88,15 @@ class TrustRoots:
         assert store is not None  # OpenSSL makes one with every context.
         for anchor in self._anchors:
             store.add_cert(X509.from_cryptography(anchor))
+
+    def store(self) -> X509Store:
+        """These authorities, to verify a chain by that was shown elsewhere; dates are left to the caller."""
+        # A context of its own, kept: the store lives as long as that, and its flags are for no handshake.
+        self._judging = self._judging or _context(SSL.TLS_CLIENT_METHOD, None, self)
+        store = self._judging.get_cert_store()
+        assert store is not None  # OpenSSL makes one with every context.
+        store.set_flags(_NO_CHECK_TIME)
+        return store
 
     def client_context(self, own: LoadedCertificate | None) -> SSL.Context:
         """The context of outgoing connections that present `own` when asked; kept, as reading authorities takes time."""

@@ -23,6 +23,7 @@ from twisted.python.failure import Failure
 
 from xmppfed.net.admission import Admission
 from xmppfed.net.connection import Connection
+from xmppfed.net.proxies import TrustedProxies, Word
 from xmppfed.net.websocketwire import (
     INTERNAL_ERROR,
     OPTIONS,
@@ -59,6 +60,7 @@ class StreamServerProtocol(WebSocketWire, WebSocketServerProtocol):  # type: ign
     """The receiving side of a WebSocket. `origin` is what a browser says whose page it shows, None without one."""
 
     origin: str | None = None
+    word: Word | None = None  # of a listed proxy, until the stream has begun
     _deadline: Any = None
 
     def connectionMade(self) -> None:
@@ -72,6 +74,9 @@ class StreamServerProtocol(WebSocketWire, WebSocketServerProtocol):  # type: ign
     def onConnect(self, request: ConnectionRequest) -> str:
         """`xmppfed.net.httpport` and Autobahn have judged the handshake."""
         self.origin = request.origin or None  # Autobahn says "" when there was none
+        transport: Any = self.transport
+        if self.factory.proxies.include(transport.getPeer()):
+            self.word = self.factory.proxies.word(request.headers)
         # A browser masks; servers that connect without Origin may not (PeerTube, xmpp-proxy).
         self.requireMaskedClientFrames = self.origin is not None
         return SUBPROTOCOL
@@ -132,6 +137,7 @@ class StreamServerFactory(WebSocketServerFactory):
         first_limit: int,
         admission: Admission,
         protocol: type[StreamServerProtocol] = StreamServerProtocol,
+        proxies: TrustedProxies | None = None,
     ) -> None:
         """`first_limit` is the most bytes that the first message may have; `protocol` may be the one with the fast path."""
         super().__init__(reactor=clock, protocols=[SUBPROTOCOL], server="xmppfed")
@@ -140,6 +146,7 @@ class StreamServerFactory(WebSocketServerFactory):
         self.clock = clock
         self.timeouts = timeouts
         self.admission = admission
+        self.proxies = proxies or TrustedProxies()
         self.setProtocolOptions(
             versions=[13],
             webStatus=False,

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Protocol
 
 from twisted.application.internet import StreamServerEndpointService
 from twisted.application.service import MultiService
-from twisted.application.strports import service as listen
 from twisted.internet.defer import Deferred
 from twisted.web.resource import Resource
 
@@ -23,7 +22,9 @@ from xmppfed.net.certificates import moment
 from xmppfed.net.connection import Connection, Owner
 from xmppfed.net.fastpath import FastStreamServerProtocol
 from xmppfed.net.httpport import HTTPPort, StreamResource
-from xmppfed.net.peer import channel_bindings, judge, own_leaf
+from xmppfed.net.peer import PeerCertificate, channel_bindings, judge, own_leaf
+from xmppfed.net.proxies import Presented, TrustedProxies, Word
+from xmppfed.net.proxyport import listen
 from xmppfed.net.tls import ServerContexts, tls_server_factory
 from xmppfed.net.websocket import StreamServerFactory, StreamServerProtocol
 from xmppfed.timeouts import Timeouts
@@ -59,25 +60,34 @@ class HTTPService(MultiService):
         *,
         behind_proxy: bool,
         fast_path: bool = True,
+        proxies: TrustedProxies | None = None,
+        proxy_protocol: bool = False,
+        judge_presented: Callable[[Presented], PeerCertificate] | None = None,
     ) -> None:
-        """TLS is ended here with `contexts`, or by the reverse proxy in front, with the same certificates if it has them."""
+        """TLS is ended here with `contexts`, or by the reverse proxy in front, with the same certificates if it has them.
+
+        `proxies` are listened to, by the PROXY protocol where that is spoken; what certificate they say that a client
+        has shown is judged by `judge_presented`.
+        """
         super().__init__()
         self._reactor = reactor
         self._timeouts = timeouts
         self._contexts = contexts
         self._behind_proxy = behind_proxy
+        self._judge_presented = judge_presented
         self._services: dict[str, StreamService] = {}
         self.root = Resource()
         self._admission = admission = Admission(each=None) if behind_proxy else Admission()
         protocol = FastStreamServerProtocol if fast_path else StreamServerProtocol
-        streams = StreamResource(StreamServerFactory(self, reactor, timeouts, FIRST_LIMIT, admission, protocol))
+        streams = StreamResource(StreamServerFactory(self, reactor, timeouts, FIRST_LIMIT, admission, protocol, proxies))
         for path in PATHS:
             self.root.putChild(path, streams)
         factory: Any = HTTPPort(self.root, reactor, timeouts, admission)
         if not behind_proxy:
             assert contexts is not None  # the configuration demands certificates
             factory = tls_server_factory(contexts.creator(), factory, reactor)
-        self._port: StreamServerEndpointService = listen(endpoint, factory, reactor=reactor)
+        speakers = proxies if proxy_protocol else None
+        self._port: StreamServerEndpointService = listen(reactor, endpoint, factory, speakers, timeouts.handshake)
         self._port.setServiceParent(self)
 
     def take(self, service: StreamService) -> None:
@@ -112,11 +122,15 @@ class HTTPService(MultiService):
 
     def _arrival(self, protocol: StreamServerProtocol) -> Arrival:
         transport: Any = protocol.transport
+        word, protocol.word = protocol.word or Word(), None
+        certificate = judge(transport, moment(self._reactor))
+        if word.presented is not None and self._judge_presented is not None:
+            certificate = self._judge_presented(word.presented)
         return Arrival(
-            address=getattr(transport.getPeer(), "host", "local"),
+            address=word.address or str(getattr(transport.getPeer(), "host", "local")),
             secure=True,  # TLS here, or at the proxy that the configuration vouches for
             origin=protocol.origin,
-            certificate=judge(transport, moment(self._reactor)),
+            certificate=certificate,
             bindings=self._proxy_bindings if self._behind_proxy else lambda _: channel_bindings(transport, own_leaf(transport)),
         )
 

@@ -1,0 +1,97 @@
+"""Ports behind a proxy that says with the PROXY protocol, v1 or v2, from where a connection came.
+
+Twisted reads the header. It makes the connection before it has done so, though, and then everybody would seem to come
+from the proxy: here the real protocol is made when the header has been read.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.application.internet import StreamServerEndpointService
+from twisted.application.strports import service
+from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocol, IProtocolFactory, IReactorTime
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from xmppfed.net.proxies import TrustedProxies
+
+__all__ = ["listen"]
+
+
+def listen(
+    reactor: Any, endpoint: str, factory: IProtocolFactory, proxies: TrustedProxies | None = None, seconds: float = 10
+) -> StreamServerEndpointService:
+    """A service that listens at `endpoint`, and whose start fails when it cannot.
+
+    With `proxies` only these may connect, each connection begins with a PROXY header, and it has `seconds` to come.
+    """
+    if proxies is None:
+        return service(endpoint, factory, reactor=reactor)
+    return service(f"haproxy:{endpoint}", _Late(factory, proxies, reactor, seconds), reactor=reactor)
+
+
+class _Late(Factory):
+    """Makes the real protocol of a connection when it is known whose it is."""
+
+    log = Logger()
+    noisy = False
+
+    def __init__(self, factory: IProtocolFactory, proxies: TrustedProxies, clock: IReactorTime, seconds: float) -> None:
+        self.factory = factory
+        self._proxies = proxies
+        self.clock = clock
+        self.seconds = seconds
+
+    def doStart(self) -> None:
+        super().doStart()
+        self.factory.doStart()
+
+    def doStop(self) -> None:
+        super().doStop()
+        self.factory.doStop()
+
+    def buildProtocol(self, addr: IAddress | None) -> Protocol:
+        if not self._proxies.include(addr):
+            self.log.warn("a connection from {address} was refused: it is none of trusted_proxies", address=str(addr))
+            return _Refused()
+        return _Header(self)
+
+
+class _Refused(Protocol):
+    """Ends a connection at once; Twisted's wrapper does not take None for that."""
+
+    transport: Any
+
+    def connectionMade(self) -> None:
+        self.transport.abortConnection()
+
+
+class _Header(Protocol):
+    """Stands in until Twisted has read the PROXY header, behind which the client has said something."""
+
+    transport: Any
+    _deadline: IDelayedCall
+
+    def __init__(self, late: _Late) -> None:
+        self._late = late
+
+    def connectionMade(self) -> None:
+        self._deadline = self._late.clock.callLater(self._late.seconds, self.transport.abortConnection)
+
+    def dataReceived(self, data: bytes) -> None:
+        """The client speaks first: it is time for the protocol that it speaks to."""
+        self._deadline.cancel()
+        transport = self.transport
+        real: IProtocol | None = self._late.factory.buildProtocol(transport.getPeer())
+        if real is None:
+            transport.abortConnection()
+            return
+        transport.wrappedProtocol = real
+        real.makeConnection(transport)
+        real.dataReceived(data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self._deadline.active():
+            self._deadline.cancel()
