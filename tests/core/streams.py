@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import count
 
 from xmppfed.core.element import Element
@@ -12,11 +12,12 @@ from xmppfed.core.framing import C2S, S2S, Framing, MessageFraming, Opening, Pro
 from xmppfed.core.jid import JID
 from xmppfed.core.negotiation.bind import InitiatingBind, LegacySession, ReceivingBind
 from xmppfed.core.negotiation.dialback import InitiatingDialback, ReceivingDialback, VerifyingDialback
+from xmppfed.core.negotiation.exchange import Choose
 from xmppfed.core.negotiation.feature import Feature
 from xmppfed.core.negotiation.sasl import InitiatingSASL, ReceivingSASL
 from xmppfed.core.sasl.anonymous import AnonymousClient, AnonymousServer
 from xmppfed.core.sasl.external import ExternalServer
-from xmppfed.core.sasl.steps import Claim, ClientMechanism
+from xmppfed.core.sasl.steps import Claim
 from xmppfed.core.stanza import Stanza
 from xmppfed.core.stream import State, Stream
 from xmppfed.core.streamframing import StreamFraming
@@ -45,7 +46,6 @@ __all__ = [
 
 FIRST_LIMIT, LIMIT = 10_000, 262_144
 FramingType = type[MessageFraming] | type[StreamFraming]
-Choose = Callable[[Sequence[str]], ClientMechanism | None]
 FRAMINGS: tuple[FramingType, ...] = (MessageFraming, StreamFraming)
 PAIR = Pair("a.example", "b.example")
 
@@ -168,7 +168,7 @@ class ToServer(Wired):
     receiving = False
 
     def __init__(self, framing: FramingType = MessageFraming, resource: str = "x", choose: Choose | None = None) -> None:
-        self.sasl = InitiatingSASL(choose or (lambda names: AnonymousClient() if "ANONYMOUS" in names else None))
+        self.sasl = InitiatingSASL(choose or (lambda offer: AnonymousClient() if "ANONYMOUS" in offer.mechanisms else None))
         self.bind = InitiatingBind(resource)
         super().__init__(framing, [self.sasl, self.bind])
 

@@ -61,7 +61,7 @@ class StreamOpened:
 
 @dataclass(frozen=True, slots=True)
 class KeysRequested:
-    """SCRAM needs the keys of an account; answer with `ReceivingSASL.provide_keys`."""
+    """SCRAM needs the keys of an account; answer with `ReceivingExchange.provide_keys`."""
 
     mechanism: str
     username: str
@@ -70,9 +70,13 @@ class KeysRequested:
 
 @dataclass(frozen=True, slots=True)
 class AuthRequested:
-    """A mechanism came through; answer with `ReceivingSASL.accept` or `ReceivingSASL.reject`."""
+    """A mechanism came through; answer with `ReceivingExchange.accept` or `ReceivingExchange.reject`.
+
+    `request` is the `<authenticate/>` of SASL2, with all that the peer asks for besides (XEP-0388, 2.3).
+    """
 
     claim: Claim
+    request: Element | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from xmppfed.core.events import (
 )
 from xmppfed.core.jid import JID, prepare_domain
 from xmppfed.core.negotiation.bind import LegacySession, ReceivingBind
+from xmppfed.core.negotiation.channel_binding import ChannelBindings
 from xmppfed.core.negotiation.offers import Offers
 from xmppfed.core.negotiation.sasl import ReceivingSASL
 from xmppfed.core.sasl.steps import Claim
@@ -189,9 +190,10 @@ class ClientSession:
             self._stream.close(self._clients.policy.see_other_uri)
             return
         self._login = Login(self._clients.passwords, self._clients.policy, self._arrival, domain)
-        self._sasl = ReceivingSASL(self._login.mechanisms(), list(self._login.bindings))
+        self._sasl = ReceivingSASL(self._login.mechanisms())
         self._offers = self._clients.offers()
-        self._stream.accept(domain, [self._sasl, self._bind, LegacySession(), self._offers])
+        bindings = ChannelBindings(list(self._login.bindings))
+        self._stream.accept(domain, [self._sasl, bindings, self._bind, LegacySession(), self._offers])
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
         """Answer an event when storage or a thread has: the connection goes on then."""

@@ -22,7 +22,7 @@ from xmppfed.core.negotiation.dialback import InitiatingDialback, VerifyingDialb
 from xmppfed.core.negotiation.feature import Feature
 from xmppfed.core.negotiation.sasl import InitiatingSASL
 from xmppfed.core.sasl.registry import Credentials, create_client
-from xmppfed.core.sasl.steps import ClientMechanism
+from xmppfed.core.sasl.steps import ClientMechanism, Offer
 from xmppfed.core.stream import Stream
 from xmppfed.discovery.candidates import Candidate
 from xmppfed.discovery.discovery import Discovery
@@ -281,7 +281,7 @@ def _verifying(pair: Pair, stream_id: str, key: str) -> list[Feature]:
     return [VerifyingDialback(pair, stream_id, key)]
 
 
-def _mechanism(credentials: Credentials, offer: Sequence[str]) -> ClientMechanism | None:
+def _mechanism(credentials: Credentials, offer: Offer) -> ClientMechanism | None:
     try:
         return create_client(offer, credentials, "", {}, encrypted=True)
     except SASLError:

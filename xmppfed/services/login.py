@@ -77,7 +77,7 @@ class Login:
             external=bool(self._certified()),
             anonymous=self._anonymous,
         )
-        return {name: partial(create_server, name, secrets.token_urlsafe(18), self.bindings) for name in names}
+        return {name: partial(create_server, name, secrets.token_urlsafe(18), self.bindings, names) for name in names}
 
     async def keys(self, username: str, hash_name: str) -> ScramKeys:
         """What SCRAM is checked against. Raises StorageError."""

@@ -18,7 +18,7 @@ from xmppfed.core.sasl.keys import ScramKeys
 from xmppfed.core.sasl.plain import PlainClient, PlainServer
 from xmppfed.core.sasl.registry import Credentials, create_client, create_server
 from xmppfed.core.sasl.scram_client import ScramClient
-from xmppfed.core.sasl.steps import Claim, ClientMechanism, ServerMechanism
+from xmppfed.core.sasl.steps import Claim, ClientMechanism, Offer, ServerMechanism
 from xmppfed.core.stream import State
 from xmppfed.errors import SASLCondition, SASLError, StreamCondition
 
@@ -44,10 +44,9 @@ class Login(Client):
         self,
         framing: FramingType = MessageFraming,
         mechanisms: Mapping[str, Callable[[], ServerMechanism]] = MECHANISM,
-        bindings: tuple[str, ...] = (),
     ) -> None:
         super().__init__(framing)
-        self.sasl = ReceivingSASL(mechanisms, bindings)
+        self.sasl = ReceivingSASL(mechanisms)
         self.opened()
 
 
@@ -61,19 +60,9 @@ class OfferTests(SynchronousTestCase):
         self.assertEqual(login.sasl.offer(login.stream), expected)
         self.assertEqual(login.sasl.offer(Client().authenticated().stream), "")
 
-    def test_channel_bindings(self) -> None:
-        """Which there are on this stream is said beside (XEP-0440)."""
-        login = Login(bindings=("tls-exporter", "tls-server-end-point"))
-        self.assertTrue(
-            login.sasl.offer(login.stream).endswith(
-                "</mechanisms><sasl-channel-binding xmlns='urn:xmpp:sasl-cb:0'><channel-binding type='tls-exporter'/>"
-                "<channel-binding type='tls-server-end-point'/></sasl-channel-binding>"
-            )
-        )
-
     def test_none(self) -> None:
         """Nothing to offer is not offered."""
-        login = Login(mechanisms={}, bindings=("tls-exporter",))
+        login = Login(mechanisms={})
         self.assertEqual(login.sasl.offer(login.stream), "")
 
 
@@ -259,16 +248,17 @@ class InitiatingTests(SynchronousTestCase):
     """We authenticate."""
 
     def begun(self, mechanism: ClientMechanism, framing: FramingType = MessageFraming) -> ToServer:
-        wired = ToServer(framing, choose=lambda names: mechanism).opened()
+        wired = ToServer(framing, choose=lambda offer: mechanism).opened()
         wired.receive(features(MECHANISMS % mechanism.name))
         return wired
 
     def test_names_offered(self) -> None:
-        """The chooser sees the names, and nothing else that stands beside them."""
+        """The chooser sees the names, and the channel bindings that are announced, and nothing else beside them."""
         seen: list[object] = []
-        wired = ToServer(choose=lambda names: seen.append(names)).opened()
-        wired.receive(features(MECHANISMS % "A</mechanism><x>B</x><mechanism>C"))
-        self.assertEqual(seen, [["A", "C"]])
+        wired = ToServer(choose=lambda offer: seen.append(offer)).opened()
+        bindings = "<sasl-channel-binding xmlns='urn:xmpp:sasl-cb:0'><channel-binding type='d'/></sasl-channel-binding>"
+        wired.receive(features(MECHANISMS % "A</mechanism><x>B</x><mechanism>C", bindings))
+        self.assertEqual(seen, [Offer(("A", "C"), ("d",))])
 
     def test_initial_response(self) -> None:
         """An empty one is `=`; where a mechanism has none the element is empty (RFC 6120, 6.4.2)."""
@@ -337,8 +327,8 @@ class InitiatingTests(SynchronousTestCase):
     def test_nothing_fits(self) -> None:
         """A chooser may say so by an error; why is told, and other features have their turn."""
 
-        def refuse(names: object) -> ClientMechanism:
-            return create_client(["X"], Credentials(), "", {}, encrypted=True)
+        def refuse(offer: Offer) -> ClientMechanism:
+            return create_client(offer, Credentials(), "", {}, encrypted=True)
 
         wired = ToServer(choose=refuse).opened()
         [failed, ended] = wired.receive(features(MECHANISMS % "X"))
@@ -353,7 +343,7 @@ class InitiatingTests(SynchronousTestCase):
             def start(self) -> bytes:
                 raise SASLError(SASLCondition.MALFORMED_REQUEST)
 
-        wired = ToServer(choose=lambda names: Broken("juliet", "pw")).opened()
+        wired = ToServer(choose=lambda offer: Broken("juliet", "pw")).opened()
         events = wired.receive(features(MECHANISMS % "PLAIN"))
         self.assertEqual(kinds(events), [AuthFailed, StreamFailed])
         self.assertNotIn(b"<auth ", wired.sent())

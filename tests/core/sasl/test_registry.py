@@ -7,11 +7,13 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.core.sasl.exchange import refusal
 from xmppfed.core.sasl.anonymous import AnonymousClient, AnonymousServer
 from xmppfed.core.sasl.external import ExternalClient, ExternalServer
+from xmppfed.core.sasl.keys import ScramKeys
 from xmppfed.core.sasl.plain import PlainClient, PlainServer
 from xmppfed.core.sasl.registry import Credentials, create_client, create_server, offered
+from xmppfed.core.sasl.scram import offer_hash
 from xmppfed.core.sasl.scram_client import ScramClient
 from xmppfed.core.sasl.scram_server import ScramServer
-from xmppfed.core.sasl.steps import ClientMechanism
+from xmppfed.core.sasl.steps import ClientMechanism, Offer
 from xmppfed.errors import SASLCondition, SASLError
 
 BINDINGS = {"tls-exporter": b"e"}
@@ -24,7 +26,7 @@ def chosen(
     offer: list[str], credentials: Credentials = JULIET, bindings: dict[str, bytes] | None = None, encrypted: bool = True
 ) -> ClientMechanism:
     """The mechanism a client takes from `offer`."""
-    return create_client(offer, credentials, "nonce", bindings or {}, encrypted=encrypted)
+    return create_client(Offer(offer), credentials, "nonce", bindings or {}, encrypted=encrypted)
 
 
 class OfferedTests(SynchronousTestCase):
@@ -67,9 +69,14 @@ class CreateServerTests(SynchronousTestCase):
             self.assertIs(condition, SASLCondition.INVALID_MECHANISM, name)
 
     def test_arguments(self) -> None:
-        """The nonce and the bindings reach the mechanism."""
+        """The nonce, the bindings and what is offered beside reach the mechanism."""
         mechanism = create_server("SCRAM-SHA-1", "nonce", BINDINGS)
         self.assertIs(refusal(lambda: mechanism.respond(b"y,,n=user,r=n")), SASLCondition.NOT_AUTHORIZED)
+        mechanism = create_server("SCRAM-SHA-1", "nonce", {}, SCRAM)
+        assert isinstance(mechanism, ScramServer)
+        mechanism.respond(b"n,,n=user,r=n")
+        keys = ScramKeys.derive("sha1", "pencil", b"salt", 4096)
+        self.assertIn(b",h=" + offer_hash("sha1", Offer(SCRAM)).encode(), mechanism.provide(keys).data)
 
 
 class CreateClientTests(SynchronousTestCase):
@@ -120,6 +127,28 @@ class CreateClientTests(SynchronousTestCase):
         """Without credentials the error says so."""
         with self.assertRaisesRegex(SASLError, "none, for there are no credentials"):
             chosen(SCRAM, Credentials())
+
+    def test_binding_announced(self) -> None:
+        """Of several bindings the first that the server announces is used (XEP-0440)."""
+        bindings = {"tls-exporter": b"e", "tls-server-end-point": b"p"}
+        for announced, header in (
+            (("tls-server-end-point", "x"), b"p=tls-server-end-point,"),
+            (("tls-server-end-point", "tls-exporter"), b"p=tls-exporter,"),
+            ((), b"p=tls-exporter,"),
+        ):
+            mechanism = create_client(Offer(PLUS, announced), JULIET, "nonce", bindings, encrypted=True)
+            self.assertTrue((mechanism.start() or b"").startswith(header), announced)
+
+    def test_binding_not_announced(self) -> None:
+        """Where the server announces none of ours we bind nothing, and do not call it a downgrade (XEP-0474, 5)."""
+        mechanism = create_client(Offer([*PLUS, *SCRAM], ["x"]), JULIET, "nonce", BINDINGS, encrypted=True)
+        self.assertEqual(mechanism.name, "SCRAM-SHA-512")
+        self.assertTrue((mechanism.start() or b"").startswith(b"n,"))
+
+    def test_offer_is_checked(self) -> None:
+        """SCRAM is told what was offered, to find out who changed it (XEP-0474)."""
+        mechanism = create_client(Offer(SCRAM), JULIET, "nonce", {}, encrypted=True)
+        self.assertIs(refusal(lambda: mechanism.respond(b"r=nonceX,s=QSXC,i=4096,h=x")), SASLCondition.NOT_AUTHORIZED)
 
     def test_password_is_not_shown(self) -> None:
         """The text of credentials does not hold the password."""

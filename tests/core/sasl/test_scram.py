@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from base64 import b64encode
+from collections.abc import Callable
 from functools import cache
 
 from hypothesis import assume, given
@@ -10,10 +13,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.core.sasl.exchange import exchange, refusal
 from xmppfed.core.sasl.keys import ScramKeys, decoy_keys
-from xmppfed.core.sasl.scram import HASHES, escape_name, hash_of, proof_fits, unescape_name, xor
+from xmppfed.core.sasl.scram import HASHES, escape_name, hash_of, offer_hash, proof_fits, unescape_name, xor
 from xmppfed.core.sasl.scram_client import ScramClient
 from xmppfed.core.sasl.scram_server import ScramServer
-from xmppfed.core.sasl.steps import Claim
+from xmppfed.core.sasl.steps import Claim, Offer
 from xmppfed.errors import SASLCondition, SASLError
 
 BINDINGS = {"tls-exporter": b"e" * 32, "tls-server-end-point": b"p" * 32}
@@ -33,6 +36,73 @@ def log_in(name: str, username: str, password: str, stored: ScramKeys) -> Claim:
     bindings = BINDINGS if name.endswith("-PLUS") else {}
     client = ScramClient(name, username, password, "clientnonce", bindings)
     return exchange(client, ScramServer(name, "servernonce", bindings), lambda needed: stored)
+
+
+class OfferTests(SynchronousTestCase):
+    """Whoever changes what the server offers, on its way to the client, is found out (XEP-0474)."""
+
+    offer = Offer(["SCRAM-SHA-256", "SCRAM-SHA-512", "SCRAM-SHA-1"], list(BINDINGS))
+
+    def log_in(self, seen: Offer, on_the_way: Callable[[int, bytes], bytes] = lambda number, data: data) -> Claim:
+        """A login by a client to whom `seen` came of the server's `offer`."""
+        client = ScramClient("SCRAM-SHA-256", "juliet", "pw", "clientnonce", {}, offer=seen)
+        server = ScramServer("SCRAM-SHA-256", "servernonce", BINDINGS, self.offer.mechanisms)
+        return exchange(client, server, lambda needed: keys(needed.hash_name, "pw"), on_the_way)
+
+    def test_known_answer(self) -> None:
+        """The example of XEP-0474, 4.3: the order of the lists does not matter."""
+        offer = Offer(["SCRAM-SHA-1-PLUS", "SCRAM-SHA-1"], ["tls-server-end-point", "tls-exporter"])
+        self.assertEqual(offer_hash("sha1", offer), "G6k/rBLDqgOhRRaCuuatSDFkJ08=")
+
+    def test_without_bindings(self) -> None:
+        """Without announced bindings the list of mechanisms stands alone."""
+        digest = hashlib.sha256(b"A\x1eB").digest()
+        self.assertEqual(offer_hash("sha256", Offer(["B", "A"])), b64encode(digest).decode())
+
+    def test_unchanged(self) -> None:
+        """The offer as it was made, in any order."""
+        self.assertEqual(self.log_in(self.offer).authcid, "juliet")
+        self.assertEqual(self.log_in(Offer(sorted(self.offer.mechanisms), sorted(BINDINGS))).authcid, "juliet")
+
+    def test_changed(self) -> None:
+        """A mechanism or a binding is missing, or has been added: the client gives no proof."""
+        names, bindings = self.offer.mechanisms, self.offer.bindings
+        for seen in (
+            Offer(["SCRAM-SHA-256"], bindings),
+            Offer([*names, "PLAIN"], bindings),
+            Offer(names, ["tls-exporter"]),
+            Offer(names, [*bindings, "x"]),
+            Offer(names),
+        ):
+            with self.assertRaisesRegex(SASLError, "not-authorized: the mechanisms and channel bindings that reached us"):
+                self.log_in(seen)
+
+    def test_hash_changed_as_well(self) -> None:
+        """Who changes or removes the hash as well is found out by the server: the proof is for another challenge."""
+        seen = Offer(["SCRAM-SHA-256"])
+        forged = f",h={offer_hash('sha256', seen)}".encode()
+        for put in (b"", forged):
+
+            def forge(number: int, data: bytes, put: bytes = put) -> bytes:
+                return data.partition(b",h=")[0] + put if number == 1 else data
+
+            with self.assertRaisesRegex(SASLError, "not-authorized: wrong username or password"):
+                self.log_in(seen, forge)
+
+    def test_hash_twice(self) -> None:
+        """Of two hashes both have to fit."""
+
+        def double(number: int, data: bytes) -> bytes:
+            return data + b",h=x" if number == 1 else data
+
+        with self.assertRaisesRegex(SASLError, "that reached us are not those of the server"):
+            self.log_in(self.offer, double)
+
+    def test_server_that_knows_no_hash(self) -> None:
+        """Where the server tells none, nothing is checked."""
+        client = ScramClient("SCRAM-SHA-256", "juliet", "pw", "clientnonce", {}, offer=Offer(["X"]))
+        claim = exchange(client, ScramServer("SCRAM-SHA-256", "servernonce", {}), lambda _: keys("sha256", "pw"))
+        self.assertEqual(claim.authcid, "juliet")
 
 
 class NameTests(SynchronousTestCase):

@@ -11,7 +11,7 @@ from xmppfed.core.sasl.plain import PlainClient, PlainServer
 from xmppfed.core.sasl.scram import HASHES
 from xmppfed.core.sasl.scram_client import ScramClient
 from xmppfed.core.sasl.scram_server import ScramServer
-from xmppfed.core.sasl.steps import ClientMechanism, ServerMechanism
+from xmppfed.core.sasl.steps import ClientMechanism, Offer, ServerMechanism
 from xmppfed.errors import SASLCondition, SASLError
 
 __all__ = ["Credentials", "create_client", "create_server", "offered"]
@@ -52,10 +52,11 @@ def offered(
     return [*names, "ANONYMOUS"] if anonymous else names
 
 
-def create_server(name: str, nonce: str, bindings: Mapping[str, bytes]) -> ServerMechanism:
+def create_server(name: str, nonce: str, bindings: Mapping[str, bytes], beside: Collection[str] = ()) -> ServerMechanism:
     """The receiving side of a mechanism; raises `SASLError` for one that is unknown or has no binding to use.
 
-    That `name` was `offered` is checked by the stream. `nonce` and `bindings` are those of `ScramServer`.
+    That `name` was `offered` is checked by the stream. `nonce`, `bindings` and `beside`, the names of all that was
+    offered, are those of `ScramServer`.
     """
     match name:
         case "EXTERNAL":
@@ -67,17 +68,20 @@ def create_server(name: str, nonce: str, bindings: Mapping[str, bytes]) -> Serve
     known = offered(bindings=bindings, encrypted=True, external=True, anonymous=True)
     if name not in known:
         raise SASLError(SASLCondition.INVALID_MECHANISM, f"unknown mechanism, wanted one of: {', '.join(known)}")
-    return ScramServer(name, nonce, bindings)
+    return ScramServer(name, nonce, bindings, beside)
 
 
 def create_client(
-    offer: Collection[str], credentials: Credentials, nonce: str, bindings: Mapping[str, bytes], *, encrypted: bool
+    offer: Offer, credentials: Credentials, nonce: str, bindings: Mapping[str, bytes], *, encrypted: bool
 ) -> ClientMechanism:
     """The initiating side of the best mechanism that the server's `offer` and our `credentials` have in common.
 
     PLAIN is taken only when the caller says that the stream is encrypted. `nonce` and `bindings` are those of
-    `ScramClient`. Raises `SASLError` when nothing fits.
+    `ScramClient`; a binding that the server does not announce is not used where it announces any (XEP-0440). Raises
+    `SASLError` when nothing fits.
     """
+    if offer.bindings:
+        bindings = {name: data for name, data in bindings.items() if name in offer.bindings}
     usable = offered(
         bindings=bindings,
         encrypted=encrypted,
@@ -85,7 +89,7 @@ def create_client(
         external=credentials.certificate,
         anonymous=credentials.anonymous,
     )
-    name = next((name for name in usable if name in offer), None)
+    name = next((name for name in usable if name in offer.mechanisms), None)
     match name:
         case None:
             wanted = ", ".join(usable) or "none, for there are no credentials"
@@ -96,4 +100,4 @@ def create_client(
             return PlainClient(credentials.username, credentials.password, credentials.authzid)
         case "ANONYMOUS":
             return AnonymousClient()
-    return ScramClient(name, credentials.username, credentials.password, nonce, bindings, credentials.authzid)
+    return ScramClient(name, credentials.username, credentials.password, nonce, bindings, credentials.authzid, offer)

@@ -6,9 +6,21 @@ import hashlib
 import hmac
 import re
 
-from xmppfed.core.sasl.strings import malformed
+from xmppfed.core.sasl.steps import Offer
+from xmppfed.core.sasl.strings import base64_text, malformed
 
-__all__ = ["EXTENSIONS", "HASHES", "NONCE", "escape_name", "hash_of", "proof_fits", "sign", "unescape_name", "xor"]
+__all__ = [
+    "EXTENSIONS",
+    "HASHES",
+    "NONCE",
+    "escape_name",
+    "hash_of",
+    "offer_hash",
+    "proof_fits",
+    "sign",
+    "unescape_name",
+    "xor",
+]
 
 HASHES = {"SCRAM-SHA-512": "sha512", "SCRAM-SHA-256": "sha256", "SCRAM-SHA-1": "sha1"}
 """Mechanisms without channel binding, strongest first, and the name hashlib has for their hash."""
@@ -35,6 +47,14 @@ def unescape_name(saslname: str) -> str:
     if _BAD_ESCAPE.search(saslname):
         raise malformed("a name holds = that is neither =2C nor =3D")
     return saslname.replace("=2C", ",").replace("=3D", "=")
+
+
+def offer_hash(hash_name: str, offer: Offer) -> str:
+    """The attribute `h` of the server-first-message: whoever changes the offer on its way is found out (XEP-0474, 4.1)."""
+    text = "\x1e".join(sorted(offer.mechanisms))
+    if offer.bindings:
+        text += "\x1f" + "\x1e".join(sorted(offer.bindings))
+    return base64_text(hashlib.new(hash_name, text.encode()).digest())
 
 
 def sign(hash_name: str, key: bytes, message: str) -> bytes:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import Enum, auto
 
 from xmppfed.core.sasl.keys import ScramKeys
-from xmppfed.core.sasl.scram import EXTENSIONS, NONCE, hash_of, proof_fits, sign, unescape_name
-from xmppfed.core.sasl.steps import Challenge, Claim, KeysNeeded
+from xmppfed.core.sasl.scram import EXTENSIONS, NONCE, hash_of, offer_hash, proof_fits, sign, unescape_name
+from xmppfed.core.sasl.steps import Challenge, Claim, KeysNeeded, Offer
 from xmppfed.core.sasl.strings import base64_text, from_base64, malformed, prepare_username, without_nul
 from xmppfed.errors import SASLCondition, SASLError
 
@@ -32,14 +32,16 @@ class ScramServer:
     """One login by SCRAM. `nonce` is this login's own, random printable ASCII without comma, at least 18 characters.
 
     `bindings` has the data of every channel binding type that exists on this stream; it is not empty exactly when the
-    stream offered a `-PLUS` mechanism.
+    stream offered a `-PLUS` mechanism. `offered` are the names of all that the stream offered; the client is told their
+    hash (XEP-0474), or nothing where there are none.
     """
 
-    def __init__(self, name: str, nonce: str, bindings: Mapping[str, bytes]) -> None:
+    def __init__(self, name: str, nonce: str, bindings: Mapping[str, bytes], offered: Collection[str] = ()) -> None:
         self.name = name
         self._hash_name = hash_of(name)
         self._nonce = nonce
         self._bindings = bindings
+        self._more = f",h={offer_hash(self._hash_name, Offer(offered, bindings))}" if offered else ""
         self._state = _State.CLIENT_FIRST
 
     def respond(self, data: bytes) -> KeysNeeded | Claim:
@@ -56,7 +58,7 @@ class ScramServer:
     def provide(self, keys: ScramKeys) -> Challenge:
         """The server-first-message, made of the keys of the user whom `KeysNeeded` named (decoys if there is none)."""
         self._keys = keys
-        self._server_first = f"r={self._nonce},s={base64_text(keys.salt)},i={keys.iterations}"
+        self._server_first = f"r={self._nonce},s={base64_text(keys.salt)},i={keys.iterations}{self._more}"
         self._state = _State.CLIENT_FINAL
         return Challenge(self._server_first.encode())
 

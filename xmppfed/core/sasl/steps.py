@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Protocol
 
-__all__ = ["Challenge", "Claim", "ClientMechanism", "KeysNeeded", "ServerMechanism"]
+__all__ = ["Challenge", "Claim", "ClientMechanism", "KeysNeeded", "Offer", "ServerMechanism"]
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a server offers to log in by: names of mechanisms, and the types of channel binding it announces (XEP-0440)."""
+
+    mechanisms: Collection[str]
+    bindings: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
