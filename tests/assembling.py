@@ -65,7 +65,7 @@ class AssemblyCase(SynchronousTestCase):
         """The network, with accounts in memory."""
         given: dict[str, Any] = {
             "reactor": self.network.reactor,
-            "resolve": self.network.resolver.addresses,
+            "dns": self.network.resolver,
             "storage": self.storage,
             "run_in_thread": at_once,
             "control": False,

@@ -43,7 +43,7 @@ class DemoCase(SynchronousTestCase):
         storage = MemoryStorage()
         world = assembly.World(
             reactor=self.network.reactor,
-            resolve=self.network.resolver.addresses,
+            dns=self.network.resolver,
             storage=storage,
             run_in_thread=at_once,
             control=False,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from ipaddress import ip_network
+from secrets import randbelow
 from typing import Any
 
 import msgspec
@@ -20,8 +21,11 @@ from xmppfed.config import Config
 from xmppfed.core.events import Pair
 from xmppfed.core.identity import ascii_domain
 from xmppfed.core.jid import JID
+from xmppfed.discovery.candidates import S2S_WEBSOCKET
 from xmppfed.discovery.discovery import Discovery
-from xmppfed.discovery.fetch import DocumentClient, Resolve
+from xmppfed.discovery.dnssources import ServiceRecords, TextRecords
+from xmppfed.discovery.fetch import DocumentClient
+from xmppfed.discovery.records import DNS
 from xmppfed.discovery.resolver import Resolver
 from xmppfed.discovery.sources import HostMetaDocuments, Source, StaticRoute, StaticRoutes
 from xmppfed.errors import StanzaCondition, StanzaError, StreamCondition, StreamError
@@ -58,7 +62,7 @@ class World:
     """What a server takes from outside: tests hand in a clock, a network and a storage of their own."""
 
     reactor: Any
-    resolve: Resolve
+    dns: DNS
     storage: Storage
     run_in_thread: RunInThread
     timeouts: Timeouts = field(default_factory=Timeouts)
@@ -83,10 +87,9 @@ def _known(modules: Mapping[str, type[extend.Module]]) -> Mapping[str, type[msgs
 
 def make_service(config: Config, reactor: Any) -> Server:
     """The server that `config` describes, on a real reactor. Raises `ConfigError`."""
-    resolver = Resolver(reactor)
     world = World(
         reactor=reactor,
-        resolve=resolver.addresses,
+        dns=Resolver(reactor),
         storage=SQLiteStorage.open(config.data_dir, reactor),
         run_in_thread=partial(deferToThreadPool, reactor, reactor.getThreadPool()),
     )
@@ -95,11 +98,7 @@ def make_service(config: Config, reactor: Any) -> Server:
 
 def check(config: Config) -> None:
     """All that a start does, up to listening and to opening the database. Raises `ConfigError`."""
-
-    async def nowhere(host: str) -> tuple[str, ...]:
-        return ()
-
-    assemble(config, World(reactor=Clock(), resolve=nowhere, storage=MemoryStorage(), run_in_thread=at_once))
+    assemble(config, World(reactor=Clock(), dns=Resolver(Clock()), storage=MemoryStorage(), run_in_thread=at_once))
 
 
 def assemble(config: Config, world: World) -> Server:
@@ -158,12 +157,13 @@ class _Assembly:
     def _federation(self) -> Federation:
         options = self._config.services.s2s_ws or S2SWebSocketOptions()
         world = self._world
+        dialers = {S2S_WEBSOCKET: WebSocketDialer(world.reactor, world.timeouts, FIRST_LIMIT), **world.dialers}
         self._server.federation = federation = Federation(
             world.reactor,
             self._config.domains,
             self._remotes,
-            self._discovery(options),
-            {"s2s-websocket": WebSocketDialer(world.reactor, world.timeouts, FIRST_LIMIT), **world.dialers},
+            self._discovery(options, dialers),
+            dialers,
             self._contexts,
             self._trust,
             Trust(options.trust),
@@ -173,12 +173,14 @@ class _Assembly:
         )
         return federation
 
-    def _discovery(self, options: S2SWebSocketOptions) -> Discovery:
-        world, allowed = self._world, self._config.allow_private_addresses
-        fetch = DocumentClient(world.reactor, world.resolve, allowed, self._wrap_tls, world.timeouts)
+    def _discovery(self, options: S2SWebSocketOptions, kinds: Collection[str]) -> Discovery:
+        """Who is asked where another domain is, in the order of DESIGN, 7."""
+        world, allowed, dns = self._world, self._config.allow_private_addresses, self._world.dns
+        fetch = DocumentClient(world.reactor, dns.addresses, allowed, self._wrap_tls, world.timeouts)
         routes = {domain: StaticRoute(route.url, route.addresses) for domain, route in options.static_routes.items()}
-        sources = [*world.sources, StaticRoutes(routes), HostMetaDocuments(fetch.get)]
-        return Discovery(world.reactor, sources, world.resolve, allowed)
+        published: list[Source] = [HostMetaDocuments(fetch.get), ServiceRecords(dns), TextRecords(dns)]
+        sources = [*world.sources, StaticRoutes(routes), *published]
+        return Discovery(world.reactor, sources, dns.addresses, allowed, kinds=kinds, chance=randbelow)
 
     def _wrap_tls(self, endpoint: Any, host: str) -> Any:
         """TLS for documents, with the trust anchors of the moment: a reload makes new ones."""

@@ -12,6 +12,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 
+from xmppfed.discovery.records import Records
 from xmppfed.errors import DiscoveryError
 
 __all__ = ["PUBLIC", "Peer", "Servers", "Table", "plain"]
@@ -25,6 +26,7 @@ class Table:
     def __init__(self, **hosts: Sequence[str]) -> None:
         self.answers: dict[str, list[Sequence[str]]] = {}
         self.asked: list[str] = []
+        self.ttl = 86_400
         for host, addresses in hosts.items():
             self.answer(host.replace("_", "."), addresses)
 
@@ -32,13 +34,13 @@ class Table:
         """Set the answers for a host, one after another."""
         self.answers[host] = list(answers)
 
-    async def addresses(self, host: str) -> tuple[str, ...]:
+    async def addresses(self, host: str) -> Records[str]:
         """The resolver's contract."""
         self.asked.append(host)
         if host not in self.answers:
             raise DiscoveryError(f"{host!r} has no address: the name does not exist")
         known = self.answers[host]
-        return tuple(known.pop(0) if len(known) > 1 else known[0])
+        return Records(tuple(known.pop(0) if len(known) > 1 else known[0]), self.ttl)
 
 
 def plain(endpoint: IStreamClientEndpoint, host: str) -> IStreamClientEndpoint:

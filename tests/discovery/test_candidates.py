@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import FrozenInstanceError
+from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from xmppfed.discovery.candidates import Candidate, ordered, websocket_candidate
+from xmppfed.discovery.candidates import (
+    XMPP_SERVER,
+    XMPPS_SERVER,
+    Candidate,
+    interleaved,
+    ordered,
+    port_candidate,
+    websocket_candidate,
+)
 from xmppfed.errors import DiscoveryError
 
 
@@ -41,6 +50,21 @@ class NamesTests(SynchronousTestCase):
         """When the domain is an address too, no SNI is sent."""
         self.assertEqual(websocket_candidate("wss://192.0.2.1/", domain="192.0.2.1", source="").sni, "")
 
+    def test_not_delegated(self) -> None:
+        """A URL that anybody could have forged changes neither the SNI nor the name that is wanted."""
+        one = websocket_candidate("wss://evil.example/ws", domain="example.org", source="TXT", delegated=False)
+        self.assertEqual((one.host, one.sni, one.accepted_names), ("evil.example", "example.org", frozenset()))
+
+    def test_ports(self) -> None:
+        """A port has the domain for SNI, and only a name that a trusted document gives is accepted beside it."""
+        srv = port_candidate(XMPP_SERVER, "xmpp.example", 5269, domain="example.org", source="SRV")
+        self.assertEqual((srv.url, srv.sni, srv.accepted_names), ("xmpp-server:xmpp.example:5269", "example.org", frozenset()))
+        named = port_candidate(XMPPS_SERVER, "x.example", 443, domain="example.org", source="", sni="front.example")
+        self.assertEqual((named.sni, named.accepted_names), ("front.example", {"front.example"}))
+        address = port_candidate(XMPP_SERVER, "2001:db8::1", 5269, domain="2001:db8::1", source="")
+        self.assertEqual((address.url, address.sni), ("xmpp-server:[2001:db8::1]:5269", ""))
+        self.assertEqual(address.addresses, ("2001:db8::1",))
+
     def test_only_wss(self) -> None:
         """No other scheme makes a candidate."""
         self.assertRaises(DiscoveryError, candidate, "ws://xmpp.example/ws")
@@ -63,17 +87,52 @@ class ValueTests(SynchronousTestCase):
 
 
 class OrderTests(SynchronousTestCase):
-    """The lowest priority first, then the heaviest."""
+    """The lowest priority first; among equals the lot decides, by weight (RFC 2782)."""
 
-    @given(st.lists(st.tuples(st.integers(0, 65535), st.integers(0, 65535))))
-    def test_order(self, ranks: list[tuple[int, int]]) -> None:
-        """Priorities rise, and weights fall within one priority; nothing is lost."""
-        result = ordered(candidate(priority=priority, weight=weight) for priority, weight in ranks)
-        keys = [(one.priority, -one.weight) for one in result]
-        self.assertEqual(keys, sorted((priority, -weight) for priority, weight in ranks))
+    @given(st.lists(st.tuples(st.integers(0, 65535), st.integers(0, 65535))), st.randoms(use_true_random=False))
+    def test_priorities(self, ranks: list[tuple[int, int]], random: Random) -> None:
+        """Priorities rise, nothing is lost and nothing is there twice, whatever the lot."""
+        candidates = [
+            candidate(f"wss://n{number}.example/", priority=priority, weight=weight)
+            for number, (priority, weight) in enumerate(ranks)
+        ]
+        result = ordered(candidates, random.randrange)
+        self.assertEqual([one.priority for one in result], sorted(priority for priority, _ in ranks))
+        self.assertEqual(sorted(one.url for one in result), sorted(one.url for one in candidates))
 
-    def test_equals_keep_their_order(self) -> None:
-        """The sort is stable: the order of the document decides between equals."""
-        first, second = candidate("wss://a.example/"), candidate("wss://b.example/")
-        self.assertEqual(ordered([first, second]), (first, second))
-        self.assertEqual(ordered([second, first]), (second, first))
+    def drawn(self, lots: list[int], *weights: int) -> tuple[list[int], list[int]]:
+        """The weights in the order of these lots, and what each lot was drawn from."""
+        bounds: list[int] = []
+
+        def chance(bound: int) -> int:
+            bounds.append(bound)
+            return lots.pop(0)
+
+        return [one.weight for one in ordered([candidate(weight=weight) for weight in weights], chance)], bounds
+
+    def test_lots(self) -> None:
+        """The lot is from 0 to the sum of the weights that are left, both included; the first running sum that reaches it
+        wins, and those without weight stand in front."""
+        self.assertEqual(self.drawn([0, 0, 0], 30, 0, 10), ([0, 30, 10], [41, 41, 11]))
+        self.assertEqual(self.drawn([1, 0, 10], 30, 0, 10), ([30, 0, 10], [41, 11, 11]))
+        self.assertEqual(self.drawn([30, 10, 0], 30, 0, 10), ([30, 10, 0], [41, 11, 1]))
+        self.assertEqual(self.drawn([31, 30, 0], 30, 0, 10), ([10, 30, 0], [41, 31, 1]))
+        self.assertEqual(self.drawn([40, 30, 0], 30, 0, 10), ([10, 30, 0], [41, 31, 1]))
+
+    def test_shares(self) -> None:
+        """Three quarters of the weight come first three times of four."""
+        random = Random(0)
+        heavy, light = candidate("wss://a.example/", weight=75), candidate("wss://b.example/", weight=25)
+        first = [ordered([light, heavy], random.randrange)[0] for _ in range(2000)]
+        self.assertTrue(1450 < first.count(heavy) < 1550, first.count(heavy))
+
+
+class InterleavedTests(SynchronousTestCase):
+    """Addresses of both families in turn (RFC 8305, 4)."""
+
+    def test_in_turn(self) -> None:
+        """IPv6 first, then one of each; the order within a family stays, and the longer one ends alone."""
+        given = ("192.0.2.1", "192.0.2.2", "2001:db8::1", "192.0.2.3", "2001:db8::2")
+        expected = ("2001:db8::1", "192.0.2.1", "2001:db8::2", "192.0.2.2", "192.0.2.3")
+        self.assertEqual(interleaved(given), expected)
+        self.assertEqual(interleaved(()), ())

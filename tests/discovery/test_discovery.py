@@ -11,7 +11,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.discovery.support import PUBLIC, Servers, Table, plain
-from xmppfed.discovery.candidates import Found, websocket_candidate
+from xmppfed.discovery.candidates import S2S_WEBSOCKET, XMPP_SERVER, Found, port_candidate, websocket_candidate
 from xmppfed.discovery.discovery import DEFAULT_TTL, MAX_ENTRIES, MAX_STALE, MAX_TTL, MIN_TTL, NEGATIVE_TTL, Discovery
 from xmppfed.discovery.fetch import DocumentClient
 from xmppfed.discovery.guard import refusal
@@ -53,6 +53,8 @@ class Scripted:
 class DiscoveryCase(SynchronousTestCase):
     """One scripted source, and a DNS table."""
 
+    lot = 0
+
     def setUp(self) -> None:
         """`a.example` and `b.example` are public, `inside.example` is not."""
         self.clock = Clock()
@@ -62,7 +64,11 @@ class DiscoveryCase(SynchronousTestCase):
 
     def make(self, *sources: Scripted | StaticRoutes) -> Discovery:
         """A discovery that asks these sources."""
-        return Discovery(self.clock, sources, self.table.addresses, ())
+        return Discovery(self.clock, sources, self.table.addresses, (), kinds=[S2S_WEBSOCKET], chance=self.chance)
+
+    def chance(self, bound: int) -> int:
+        """The lot that is drawn."""
+        return min(self.lot, bound - 1)
 
     def ask(self, domain: str = "example.org") -> Deferred[Found]:
         """Start a look-up."""
@@ -94,6 +100,52 @@ class OrderTests(DiscoveryCase):
             self.discovery = self.make(Scripted(offer(url, authoritative=True)), second)
             self.ask().addErrback(lambda failure: failure.trap(DiscoveryError))
             self.assertEqual(second.asked, [])
+
+    def test_fallbacks(self) -> None:
+        """Fallbacks come after the candidates of every source, in the order of the sources."""
+        self.table.answer("c.example", [PUBLIC])
+        sources = [
+            Scripted(replace(offer(), fallbacks=offer("wss://a.example/").candidates)),
+            Scripted(offer("wss://b.example/")),
+            Scripted(replace(offer(), fallbacks=offer("wss://c.example/").candidates)),
+        ]
+        self.discovery = self.make(*sources)
+        self.assertEqual(self.found(), ["b.example", "a.example", "c.example"])
+
+    def test_fallbacks_alone(self) -> None:
+        """Where there is nothing else a fallback is what is found."""
+        self.discovery = self.make(Scripted(replace(offer(), fallbacks=offer("wss://a.example/").candidates)))
+        self.assertEqual(self.found(), ["a.example"])
+
+    def test_fallbacks_of_an_authoritative_answer(self) -> None:
+        """They count only where none of its candidates is of a kind that can be used here."""
+        port = port_candidate(XMPP_SERVER, "b.example", 5269, domain="example.org", source="test")
+        answer = Answer((port,), (), authoritative=True, fallbacks=offer("wss://a.example/").candidates)
+        self.discovery = self.make(Scripted(answer))
+        self.assertEqual(self.found(), ["a.example"])
+        self.discovery = self.make(Scripted(replace(answer, candidates=offer("wss://b.example/").candidates)))
+        self.assertEqual(self.found(), ["b.example"])
+
+    def test_kinds(self) -> None:
+        """A candidate of a kind that nobody here can connect to is left out, with the reason, and nothing is resolved."""
+        port = port_candidate(XMPP_SERVER, "b.example", 5269, domain="example.org", source="test")
+        second = Scripted(offer("wss://a.example/"))
+        self.discovery = self.make(Scripted(Answer((port,), ("first",), authoritative=True)), second)
+        found = self.successResultOf(self.ask())
+        self.assertEqual([one.host for one in found.candidates], ["a.example"])
+        reason = "xmpp-server:b.example:5269: left out, because this server opens no streams of the kind xmpp-server"
+        self.assertIn(reason, found.explanations)
+        self.assertEqual(self.table.asked, ["a.example"])
+
+    def test_lots(self) -> None:
+        """Among equal priorities the lot is drawn each time that somebody asks, and the cache keeps them all."""
+        heavy = websocket_candidate("wss://b.example/", domain="example.org", source="test", weight=1)
+        light = websocket_candidate("wss://a.example/", domain="example.org", source="test")
+        self.source.answer = Answer((light, heavy), ())
+        self.assertEqual(self.found(), ["a.example", "b.example"])
+        self.lot = 1
+        self.assertEqual(self.found(), ["b.example", "a.example"])
+        self.assertEqual(self.source.asked, ["example.org"])
 
     def test_authoritative_and_empty(self) -> None:
         """An authoritative answer without candidates does not end the search."""
@@ -152,6 +204,14 @@ class AddressTests(DiscoveryCase):
             self.assertEqual(self.successResultOf(self.ask()).candidates[0].addresses, (PUBLIC,))
         self.assertEqual(self.table.asked, ["a.example"])
 
+    def test_interleaved(self) -> None:
+        """IPv6 and IPv4 come in turn, wherever they are from (RFC 8305, 4)."""
+        given = ("8.8.8.8", "8.8.4.4", "2606:4700::1", "2606:4700::2")
+        answer = offer("wss://a.example/")
+        self.source.answer = replace(answer, candidates=(replace(answer.candidates[0], addresses=given),))
+        found = self.successResultOf(self.ask())
+        self.assertEqual(found.candidates[0].addresses, ("2606:4700::1", "8.8.8.8", "2606:4700::2", "8.8.4.4"))
+
     @given(st.lists(st.ip_addresses().map(str), min_size=1))
     def test_nothing_refused_comes_out(self, addresses: list[str]) -> None:
         """Whatever DNS says, no candidate leaves with an address that the guard refuses, or with none."""
@@ -197,6 +257,11 @@ class CacheTests(DiscoveryCase):
             self.setUp()
             self.source.answer = offer("wss://a.example/", ttl=ttl)
             self.assert_kept(kept)
+
+    def test_ttl_of_addresses(self) -> None:
+        """An address that holds for a shorter time is looked up again as soon, together with the rest."""
+        self.table.ttl = 120
+        self.assert_kept(120)
 
     def test_shortest_ttl(self) -> None:
         """Of several sources the shortest ttl counts, but not that of a source without candidates."""
@@ -317,7 +382,7 @@ class TogetherTests(SynchronousTestCase):
         self.table = Table(example_org=[PUBLIC])
         client = DocumentClient(self.reactor, self.table.addresses, (), plain, Timeouts())
         sources = (StaticRoutes({}), HostMetaDocuments(client.get))
-        self.discovery = Discovery(self.reactor, sources, self.table.addresses, ())
+        self.discovery = Discovery(self.reactor, sources, self.table.addresses, (), kinds=[S2S_WEBSOCKET], chance=lambda bound: 0)
         self.asking = Deferred.fromCoroutine(self.discovery.candidates("example.org"))
 
     def test_found(self) -> None:

@@ -23,6 +23,7 @@ from zope.interface.verify import verifyObject
 
 from tests.discovery.support import PUBLIC, Servers, Table, plain
 from xmppfed.discovery.fetch import DocumentClient, _BoundedEndpoint, _JudgedEndpoint, _PlainAgent
+from xmppfed.discovery.records import Records
 from xmppfed.discovery.urls import Target
 from xmppfed.errors import DiscoveryError, XMPPFedError
 from xmppfed.timeouts import Timeouts
@@ -321,7 +322,7 @@ class LimitTests(FetchCase):
         """5 s hold for DNS, for the connection, for the headers, and for redirects together."""
         stuck: list[str] = []
 
-        async def never(host: str) -> tuple[str, ...]:
+        async def never(host: str) -> Records[str]:
             stuck.append(host)
             return await Deferred[Any]()
 
@@ -569,8 +570,8 @@ class ConformanceTests(SynchronousTestCase):
     def test_interfaces(self) -> None:
         """Both endpoints and the agent provide their interfaces, and the outer endpoint answers for every URI."""
 
-        async def resolve(host: str) -> tuple[str, ...]:
-            return ()
+        async def resolve(host: str) -> Records[str]:
+            return Records((), 0)
 
         judged = _JudgedEndpoint(Servers(), resolve, (), Target("example.org", 443, "/"))
         bounded = _BoundedEndpoint(judged, 1)
@@ -582,8 +583,8 @@ class ConformanceTests(SynchronousTestCase):
     def test_no_address(self) -> None:
         """A resolver that answers nothing leads to no connection."""
 
-        async def resolve(host: str) -> tuple[str, ...]:
-            return ()
+        async def resolve(host: str) -> Records[str]:
+            return Records((), 0)
 
         judged = _JudgedEndpoint(Servers(), resolve, (), Target("example.org", 443, "/"))
         self.failureResultOf(judged.connect(Factory()), DiscoveryError)

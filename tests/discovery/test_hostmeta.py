@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from xmppfed.discovery.hostmeta import MAX_DOCUMENT, MAX_LINKS, NS_XRD, REL, HostMeta, parse_json, parse_xrd
+from xmppfed.discovery.documents import MAX_DOCUMENT, MAX_ITEMS
+from xmppfed.discovery.hostmeta import REL, REL_TLS, HostMeta, parse_json, parse_xrd
+from xmppfed.discovery.xrd import NS_XRD
 from xmppfed.errors import DiscoveryError
 
+PIN = "4/mggdlVx8A3pvHAWW5sD+qJyMtUHgiRuPjVC48N0XQ="
 C2S = "urn:xmpp:alt-connections:websocket"
 
 
@@ -43,8 +47,8 @@ class JSONTests(SynchronousTestCase):
 
     def test_complete(self) -> None:
         """A XEP-0487 document: every field is read, and it is authoritative."""
-        found = read(link(), xmpp={"ttl": 3000, "public-key-pins-sha-256": ["4/mggdlV"], "new": 1}, subject="x")
-        self.assertEqual((found.ttl, found.authoritative, found.pins, found.skipped), (3000, True, ("4/mggdlV",), ()))
+        found = read(link(), xmpp={"ttl": 3000, "public-key-pins-sha-256": [PIN], "new": 1}, subject="x")
+        self.assertEqual((found.ttl, found.authoritative, found.pins, found.skipped), (3000, True, {b64decode(PIN)}, ()))
         (one,) = found.candidates
         self.assertEqual((one.host, one.port, one.path, one.sni), ("xmpp.example", 443, "/ws", "front.example"))
         self.assertEqual((one.addresses, one.priority, one.weight), (("198.51.100.1",), 5, 50))
@@ -58,12 +62,27 @@ class JSONTests(SynchronousTestCase):
         (one,) = found.candidates
         self.assertEqual((one.addresses, one.sni, one.priority), ((), "xmpp.example", 65535))
 
-    def test_order(self) -> None:
-        """Priority and weight decide, not the place in the document."""
-        links = [
-            link(href=f"wss://{name}.example/", priority=p, weight=w) for name, p, w in (("c", 9, 0), ("b", 1, 1), ("a", 1, 9))
-        ]
-        self.assertEqual([one.host for one in read(*links).candidates], ["a.example", "b.example", "c.example"])
+    def test_direct_tls(self) -> None:
+        """A link to a port: the name in `sni` is sent and accepted beside the domain."""
+        found = read(link(rel=REL_TLS, href=None, port=5270, priority=1))
+        (one,) = found.candidates
+        self.assertEqual((one.kind, one.url, one.port), ("xmpps-server", "xmpps-server:front.example:5270", 5270))
+        self.assertEqual((one.addresses, one.priority, one.weight), (("198.51.100.1",), 1, 50))
+        self.assertEqual((one.sni, one.accepted_names, one.source), ("front.example", {"front.example"}, "host-meta.json"))
+
+    def test_direct_tls_without_ips(self) -> None:
+        """Where the mandatory `ips` are missing the name is resolved: that of `sni`, else the domain."""
+        for sni, host in (("front.example", "front.example"), (None, "example.org")):
+            (one,) = read(link(rel=REL_TLS, href=None, port=5270, ips=None, sni=sni)).candidates
+            self.assertEqual((one.host, one.sni, one.addresses), (host, host, ()))
+
+    def test_other_ways_between_servers(self) -> None:
+        """A way for servers that is not known here is told, others are none of our business."""
+        found = read(link(rel="urn:xmpp:alt-connections:s2s-quic", port=443), link(rel="urn:xmpp:alt-connections:quic"))
+        self.assertEqual(found.candidates, ())
+        self.assertEqual(
+            found.skipped, ("link 1: 'urn:xmpp:alt-connections:s2s-quic' is a way to connect that is not known here",)
+        )
 
     def test_other_relations_are_ignored(self) -> None:
         """Unknown relations and unknown fields are neither used nor worth a word."""
@@ -101,6 +120,9 @@ class SkippedTests(SynchronousTestCase):
             (link(sni=5), "$.sni"),
             (link(ips="198.51.100.1"), "$.ips"),
             (link(ips=[5]), "$.ips[0]"),
+            (link(rel=REL_TLS), "port"),
+            (link(rel=REL_TLS, port=0), "$.port"),
+            (link(rel=REL_TLS, port=65536), "$.port"),
             (link(ips=["xmpp.example"]), "none of its ips is an IP address, found 'xmpp.example'"),
         ]
         for wrong, reason in cases:
@@ -119,8 +141,17 @@ class SkippedTests(SynchronousTestCase):
         """Without a usable ttl the object still makes the document authoritative, but it gives no pins."""
         for xmpp in ({}, {"ttl": "1"}, {"ttl": -1}, {"ttl": 1, "public-key-pins-sha-256": "x"}):
             found = read(link(), xmpp=xmpp)
-            self.assertEqual((found.authoritative, found.ttl, found.pins), (True, None, ()))
+            self.assertEqual((found.authoritative, found.ttl, found.pins), (True, None, frozenset()))
             self.assertIn("the object xmpp", found.skipped[0])
+
+    def test_unusable_pins(self) -> None:
+        """A pin that is no SHA-256 hash in base64 is skipped, and told; the others count."""
+        wrong = ["", "4/mggdlV", PIN[:-1], "!" + PIN, PIN.replace("4", "-")]
+        found = read(xmpp={"ttl": 1, "public-key-pins-sha-256": [PIN, *wrong]})
+        self.assertEqual(found.pins, {b64decode(PIN)})
+        self.assertEqual(found.skipped, tuple(f"the key pin {pin!r} is no SHA-256 hash in base64" for pin in wrong))
+        many = read(xmpp={"ttl": 1, "public-key-pins-sha-256": [PIN] * (MAX_ITEMS + 1)})
+        self.assertEqual((many.pins, len(many.skipped)), (frozenset(), 1))
 
     def test_xmpp_is_no_object(self) -> None:
         """A member xmpp that is no object does not make a document authoritative."""
@@ -137,7 +168,7 @@ class RefusedTests(SynchronousTestCase):
             b"[" * 60_000: "nested too deeply",
             b'{"a":' + b"[" * 16 + b"]" * 16 + b"}": "nested too deeply",
             b'{"a":' * 16 + b"{}" + b"}" * 16: "nested too deeply",
-            json.dumps({"links": [{}] * (MAX_LINKS + 1)}).encode(): "more than 32 links",
+            json.dumps({"links": [{}] * (MAX_ITEMS + 1)}).encode(): "more than 32 links",
             b'{"links": {}}': "its links are not an array",
             b"[]": "not a JSON object",
             b"": "not JSON",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from xmppfed.discovery.shared import SharedWork
+from xmppfed.discovery.shared import SharedWork, together
 
 
 class SharedWorkTests(SynchronousTestCase):
@@ -96,3 +96,39 @@ class SharedWorkTests(SynchronousTestCase):
         third = self.join()
         self.started[0].callback("done")
         self.assertEqual([self.successResultOf(one) for one in (first, second, third)], ["done"] * 3)
+
+
+class TogetherTests(SynchronousTestCase):
+    """Several pieces of work at the same time."""
+
+    def setUp(self) -> None:
+        """Two that wait."""
+        self.waiting: list[Deferred[int]] = [Deferred(), Deferred()]
+
+        async def work(number: int) -> int:
+            return await self.waiting[number]
+
+        self.result = Deferred.fromCoroutine(together([work(0), work(1)]))
+
+    def test_results(self) -> None:
+        """The results come in the order of the work, whichever is done first."""
+        self.waiting[1].callback(2)
+        self.assertNoResult(self.result)
+        self.waiting[0].callback(1)
+        self.assertEqual(self.successResultOf(self.result), [1, 2])
+
+    def test_error(self) -> None:
+        """The first error is raised as it is, and later ones are not left over."""
+        self.waiting[0].errback(ValueError("first"))
+        self.assertEqual(str(self.failureResultOf(self.result, ValueError).value), "first")
+        self.waiting[1].errback(ZeroDivisionError())
+
+    def test_canceled(self) -> None:
+        """Who gives up gives all of it up."""
+        self.result.cancel()
+        self.failureResultOf(self.result, CancelledError)
+        self.assertTrue(all(one.called for one in self.waiting))
+
+    def test_nothing(self) -> None:
+        """Nothing to do is done at once."""
+        self.assertEqual(self.successResultOf(Deferred.fromCoroutine(together([]))), [])

@@ -8,8 +8,9 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from xmppfed.discovery.hostmeta import NS_XRD, REL
+from xmppfed.discovery.hostmeta import REL
 from xmppfed.discovery.sources import Answer, HostMetaDocuments, Source, StaticRoute, StaticRoutes
+from xmppfed.discovery.xrd import NS_XRD
 from xmppfed.errors import ConfigError, DiscoveryError
 
 
@@ -98,28 +99,29 @@ class HostMetaTests(SourceCase):
         answer = self.ask_host_meta()
         self.assertEqual([one.host for one in answer.candidates], ["a.example"])
         self.assertEqual((answer.ttl, answer.authoritative), (120, True))
+        self.assertEqual([one.host for one in answer.fallbacks], ["b.example"])
 
     def test_authoritative_json_without_a_link(self) -> None:
         """An xmpp object without a link for us does not hide the XRD: every way must be tried (XEP-0487)."""
         self.publish({"rel": "urn:xmpp:alt-connections:s2s-tls"}, xmpp={"ttl": 120})
         self.publish_xrd("wss://b.example/")
         answer = self.ask_host_meta()
-        self.assertEqual([one.host for one in answer.candidates], ["b.example"])
-        self.assertFalse(answer.authoritative)
+        self.assertEqual((answer.candidates, [one.host for one in answer.fallbacks]), ((), ["b.example"]))
 
     def test_legacy(self) -> None:
-        """Without it the links of both count, each URL once, and the answer is not authoritative."""
+        """Without it the links of both are a fallback, each URL once, and the answer is not authoritative."""
         self.publish({"rel": REL, "href": "wss://a.example/", "priority": 3})
         self.publish_xrd("wss://b.example/", "wss://a.example/")
         answer = self.ask_host_meta()
-        self.assertEqual([(one.host, one.priority) for one in answer.candidates], [("a.example", 3), ("b.example", 65535)])
+        self.assertEqual(answer.candidates, ())
+        self.assertEqual([(one.host, one.priority) for one in answer.fallbacks], [("a.example", 3), ("b.example", 65535)])
         self.assertEqual((answer.ttl, answer.authoritative), (None, False))
 
     def test_skipped_links(self) -> None:
         """What was skipped is told, with the URL of the document."""
         self.publish({"rel": REL, "href": "ws://a.example/"})
         text = "\n".join(self.ask_host_meta().explanations)
-        self.assertIn("host-meta.json: no usable link(s) urn:xmpp:alt-connections:s2s-websocket", text)
+        self.assertIn("host-meta.json: no usable link(s) for servers", text)
         self.assertIn("host-meta.json: skipped link 1: the URL 'ws://a.example/' has the scheme", text)
 
     def test_international_domain(self) -> None:

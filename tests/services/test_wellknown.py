@@ -11,7 +11,8 @@ from twisted.web.resource import Resource
 from twisted.web.server import Site
 from twisted.web.test.requesthelper import DummyChannel
 
-from xmppfed.discovery.hostmeta import NS_XRD, REL, parse_json, parse_xrd
+from xmppfed.discovery.hostmeta import REL, parse_json, parse_xrd
+from xmppfed.discovery.xrd import NS_XRD
 from xmppfed.errors import ConfigError
 from xmppfed.services.wellknown import REL_C2S, Documents, documents, well_known
 

@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
+from xmppfed.discovery.records import Records, Service
 from xmppfed.errors import DiscoveryError
 from xmppfed.testing.resolver import Resolver
 
@@ -39,17 +40,17 @@ class Addresses(SynchronousTestCase):
         self.resolver = Resolver()
         self.resolver.hosts["example.org"] = ("192.0.2.1", "2001:db8::1")
 
-    def ask(self, host: str) -> Deferred[tuple[str, ...]]:
+    def ask(self, host: str) -> Deferred[Records[str]]:
         return Deferred.fromCoroutine(self.resolver.addresses(host))
 
     def test_known(self) -> None:
         """A name has the addresses of the table, in its order, whatever its case and the dot of the root."""
-        self.assertEqual(self.successResultOf(self.ask("example.org")), ("192.0.2.1", "2001:db8::1"))
-        self.assertEqual(self.successResultOf(self.ask("Example.ORG.")), ("192.0.2.1", "2001:db8::1"))
+        self.assertEqual(self.successResultOf(self.ask("example.org")).found, ("192.0.2.1", "2001:db8::1"))
+        self.assertEqual(self.successResultOf(self.ask("Example.ORG.")).found, ("192.0.2.1", "2001:db8::1"))
 
     def test_address(self) -> None:
         """An address is its own answer."""
-        self.assertEqual(self.successResultOf(self.ask("2001:DB8::1")), ("2001:db8::1",))
+        self.assertEqual(self.successResultOf(self.ask("2001:DB8::1")).found, ("2001:db8::1",))
 
     def test_unknown(self) -> None:
         """An unknown name is a DiscoveryError that says what is known."""
@@ -58,6 +59,23 @@ class Addresses(SynchronousTestCase):
         self.assertIn("example.org", text)
         self.resolver.hosts.clear()
         self.assertIn("no name", str(self.failureResultOf(self.ask("nowhere.example"), DiscoveryError).value))
+
+
+class OtherRecords(SynchronousTestCase):
+    """What `xmppfed.discovery` asks besides addresses."""
+
+    def test_services_and_texts(self) -> None:
+        """Each has a table of its own, by name in lower case; where it has nothing, the answer says so."""
+        resolver, name = Resolver(), "_xmpp-server._tcp.example.org"
+        resolver.srv[name] = (Service("xmpp.example.org", 5269, 0, 0),)
+        resolver.txt["_xmppconnect-server.example.org"] = ("a=b",)
+        services = Deferred.fromCoroutine(resolver.services(name.upper()))
+        self.assertEqual(self.successResultOf(services).found, (Service("xmpp.example.org", 5269, 0, 0),))
+        texts = Deferred.fromCoroutine(resolver.texts("_xmppconnect-server.example.org"))
+        self.assertEqual(self.successResultOf(texts).found, ("a=b",))
+        for none in (resolver.services("x"), resolver.texts("x")):
+            answer: Any = self.successResultOf(Deferred.fromCoroutine(none))
+            self.assertEqual((answer.found, answer.nothing), ((), "the resolver in memory has none"))
 
 
 class HostNames(SynchronousTestCase):

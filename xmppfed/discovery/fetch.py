@@ -6,7 +6,7 @@ The requests go through treq. Alone it would ask for gzip and unpack it before a
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 from urllib.parse import urljoin
@@ -27,14 +27,13 @@ from twisted.web.iweb import IAgent, IAgentEndpointFactory, IBodyProducer, IResp
 from zope.interface import implementer
 
 from xmppfed.discovery.guard import Network, judge
+from xmppfed.discovery.records import Resolve
 from xmppfed.discovery.urls import Target, shown, split_url
 from xmppfed.errors import DiscoveryError, XMPPFedError
 from xmppfed.timeouts import Timeouts
 
-__all__ = ["DocumentClient", "Resolve", "WrapTLS"]
+__all__ = ["DocumentClient", "WrapTLS"]
 
-Resolve = Callable[[str], Awaitable[tuple[str, ...]]]
-"""An ASCII host name to its addresses; raises DiscoveryError."""
 WrapTLS = Callable[[IStreamClientEndpoint, str], IStreamClientEndpoint]
 """An endpoint and a host to the endpoint that speaks TLS over it and verifies the certificate for that host."""
 
@@ -111,7 +110,7 @@ class _JudgedEndpoint:
         return Deferred.fromCoroutine(self._connect(protocolFactory))
 
     async def _connect(self, factory: IProtocolFactory) -> IProtocol:
-        passed, refused = judge(await self._resolve(self._target.host), self._allowed)
+        passed, refused = judge((await self._resolve(self._target.host)).found, self._allowed)
         reasons = list(refused)
         for address in passed[:_MAX_ADDRESSES]:
             endpoint = TCP6ClientEndpoint if ":" in address else TCP4ClientEndpoint

@@ -1,14 +1,14 @@
-"""One piece of work per key at a time; whoever asks meanwhile joins it."""
+"""Work shared: one piece per key at a time, which whoever asks meanwhile joins; and several pieces at the same time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Generic, TypeVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, FirstError, gatherResults
 from twisted.python.failure import Failure
 
-__all__ = ["SharedWork"]
+__all__ = ["SharedWork", "together"]
 
 T = TypeVar("T")
 
@@ -61,3 +61,11 @@ class SharedWork(Generic[T]):
                 waiter.errback(result)
             else:
                 waiter.callback(result)
+
+
+async def together(work: Iterable[Coroutine[Deferred[Any], Any, T]]) -> list[T]:
+    """The results of all, in their order, worked on at the same time; the first error of one is raised as it is."""
+    try:
+        return await gatherResults([Deferred.fromCoroutine(each) for each in work], consumeErrors=True)
+    except FirstError as first:
+        first.subFailure.raiseException()

@@ -1,15 +1,17 @@
-"""Where candidates come from: one class per source, each asked in the order it is given to `Discovery`."""
+"""Where candidates come from: one class per source, each asked in the order it is given to `Discovery`.
+
+The records of the DNS are in `xmppfed.discovery.dnssources`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
-from twisted.internet.defer import Deferred, gatherResults
-
 from xmppfed.discovery.candidates import Candidate, websocket_candidate
-from xmppfed.discovery.hostmeta import REL, HostMeta, parse_json, parse_xrd
+from xmppfed.discovery.hostmeta import HostMeta, parse_json, parse_xrd
+from xmppfed.discovery.shared import together
 from xmppfed.discovery.urls import is_address, url_host
 from xmppfed.errors import ConfigError, DiscoveryError
 
@@ -18,7 +20,8 @@ __all__ = ["Answer", "HostMetaDocuments", "Source", "StaticRoute", "StaticRoutes
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one source says. No later source is asked when an `authoritative` answer has candidates.
+    """What one source says. No later source is asked when an `authoritative` answer has candidates of a kind we can use;
+    its `fallbacks` do not count then. Otherwise they come after the candidates of every source.
 
     `ttl` is in seconds, None for the default. `explanations` has one line for each thing that was looked at.
     """
@@ -27,6 +30,7 @@ class Answer:
     explanations: tuple[str, ...]
     ttl: int | None = None
     authoritative: bool = False
+    fallbacks: tuple[Candidate, ...] = ()
 
 
 class Source(Protocol):
@@ -61,31 +65,30 @@ class StaticRoutes:
 class HostMetaDocuments:
     """`host-meta.json` (XEP-0487, else XEP-0156) and the `host-meta` XRD, got together to save a round trip.
 
-    With a top-level `xmpp` object only the JSON counts (XEP-0487, rule 2); otherwise the links of both do.
+    With a top-level `xmpp` object the JSON counts alone (XEP-0487, rule 2). Links of XEP-0156 are a fallback for when the
+    records of the DNS have led nowhere (its rule 3).
     """
 
     def __init__(self, get: Callable[[str], Awaitable[bytes]]) -> None:
         self._get = get
 
     async def candidates(self, domain: str) -> Answer:
-        """The s2s-websocket links of both documents."""
+        """The links of both documents; a URL that both name counts once, as the JSON has it."""
         host = url_host(domain)
         xrd_url = f"https://{host}/.well-known/host-meta"
-        json, xrd = await gatherResults(
-            [
-                Deferred.fromCoroutine(self._read(f"{xrd_url}.json", parse_json, host)),
-                Deferred.fromCoroutine(self._read(xrd_url, parse_xrd, host)),
-            ],
-            consumeErrors=True,
-        )
-        return json if json.authoritative and json.candidates else _merged(json, xrd)
+        json, xrd = await together([self._read(f"{xrd_url}.json", parse_json, host), self._read(xrd_url, parse_xrd, host)])
+        known = {candidate.url for candidate in json.candidates}
+        added = tuple(candidate for candidate in xrd.candidates if candidate.url not in known)
+        if json.authoritative:
+            return replace(json, fallbacks=added)
+        return Answer((), json.explanations + xrd.explanations, json.ttl, fallbacks=json.candidates + added)
 
     async def _read(self, url: str, parse: Callable[[bytes, str], HostMeta], host: str) -> Answer:
         try:
             document = parse(await self._get(url), host)
         except DiscoveryError as error:
             return Answer((), (f"{url}: {error}",))
-        links = f"{url}: {len(document.candidates) or 'no'} usable link(s) {REL}"
+        links = f"{url}: {len(document.candidates) or 'no'} usable link(s) for servers"
         explanations = (links, *(f"{url}: skipped {reason}" for reason in document.skipped))
         return Answer(document.candidates, explanations, document.ttl, document.authoritative)
 
@@ -100,10 +103,3 @@ def _routed(domain: str, route: StaticRoute) -> Candidate:
         )
     except DiscoveryError as error:
         raise ConfigError(f"static route for {domain}: {error}") from None
-
-
-def _merged(json: Answer, xrd: Answer) -> Answer:
-    """The links of both; a URL that both name counts once, as the JSON has it."""
-    known = {candidate.url for candidate in json.candidates}
-    added = tuple(candidate for candidate in xrd.candidates if candidate.url not in known)
-    return Answer(json.candidates + added, json.explanations + xrd.explanations, json.ttl)

@@ -11,8 +11,9 @@ from xml.sax.saxutils import quoteattr
 from twisted.web.http import Request
 from twisted.web.resource import Resource
 
-from xmppfed.discovery.hostmeta import NS_XRD, REL
+from xmppfed.discovery.hostmeta import REL
 from xmppfed.discovery.urls import is_host_name, split_url
+from xmppfed.discovery.xrd import NS_XRD
 from xmppfed.errors import ConfigError, DiscoveryError
 
 __all__ = ["REL_C2S", "TTL", "Documents", "documents", "well_known"]

@@ -115,7 +115,7 @@ class Hosted:
         dialer = ground.way.dialer(reactor, ground.timeouts)
         return assembly.World(
             reactor=reactor,
-            resolve=ground.network.resolver.addresses,
+            dns=ground.network.resolver,
             storage=MemoryStorage(),
             run_in_thread=ground.network.run_in_thread,
             timeouts=ground.timeouts,

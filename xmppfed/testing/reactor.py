@@ -106,7 +106,7 @@ class MemoryReactor(Loop):
 
     async def _first_address(self, name: str) -> str:
         try:
-            return (await self.resolver.addresses(name))[0]
+            return (await self.resolver.addresses(name)).found[0]
         except DiscoveryError as unknown:
             raise DNSLookupError(str(unknown)) from unknown
 

@@ -1,4 +1,4 @@
-"""Names and addresses of a network in memory."""
+"""The DNS of a network in memory: names, addresses, services."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IAddress, IHostnameResolver, IHostResolution, IResolutionReceiver
 from zope.interface import implementer
 
+from xmppfed.discovery.records import Records, Service
 from xmppfed.errors import DiscoveryError
 
-__all__ = ["Resolver"]
+__all__ = ["TTL", "Resolver"]
+
+TTL = 3600
+"""Seconds for which every record holds."""
 
 
 @implementer(IHostResolution)
@@ -25,19 +29,30 @@ class _Resolution:
 
 @implementer(IHostnameResolver)
 class Resolver:
-    """Answers from the table `hosts`: name in lower case -> its addresses. An address is its own answer.
+    """Answers from tables by name in lower case: `hosts` has addresses, `srv` the records of services, `txt` texts. An
+    address is its own answer.
 
-    It is the resolver of `xmppfed.discovery`, and the name resolver that Twisted's `HostnameEndpoint` asks.
+    It is the `DNS` of `xmppfed.discovery`, and the name resolver that Twisted's `HostnameEndpoint` asks.
     """
 
     def __init__(self) -> None:
         self.hosts: dict[str, tuple[str, ...]] = {}
+        self.srv: dict[str, tuple[Service, ...]] = {}
+        self.txt: dict[str, tuple[str, ...]] = {}
 
-    async def addresses(self, host: str) -> tuple[str, ...]:
+    async def addresses(self, host: str) -> Records[str]:
         """The addresses of a host, in the order of the table; raises DiscoveryError when it has none."""
         if found := self._find(host):
-            return found
+            return Records(found, TTL)
         raise DiscoveryError(f"{host} has no address: the resolver in memory knows {sorted(self.hosts) or 'no name'}.")
+
+    async def services(self, name: str) -> Records[Service]:
+        """The SRV records of a name such as `_xmpp-server._tcp.example.org`."""
+        return Records(self.srv.get(name.lower(), ()), TTL, "the resolver in memory has none")
+
+    async def texts(self, name: str) -> Records[str]:
+        """The TXT records of a name."""
+        return Records(self.txt.get(name.lower(), ()), TTL, "the resolver in memory has none")
 
     def resolveHostName(
         self,
