@@ -12,6 +12,7 @@ want 'test -e /usr/include/openssl/ssl.h' libssl-dev
 want 'command -v openssl' openssl
 want 'command -v prosody' prosody
 want 'test -n "$(find /usr/lib /usr/share -name "lunbound.so" -print -quit)"' lua-unbound
+want 'command -v ejabberdctl' ejabberd
 want 'command -v nginx' nginx-light
 want 'command -v node' nodejs
 want 'command -v npm' npm

@@ -9,11 +9,12 @@ import time
 import traceback
 from pathlib import Path
 
-from tests.interop import demo, dialects, discovery, federation, rehearsal
+from tests.interop import demo, dialects, discovery, federation, rehearsal, tcp_peers
 from tests.interop.scenario import Failure, NotMet, Scenario
 
 SCENARIOS: list[Scenario] = [
     *rehearsal.SCENARIOS,
+    *tcp_peers.SCENARIOS,
     *demo.SCENARIOS,
     *federation.SCENARIOS,
     *discovery.SCENARIOS,

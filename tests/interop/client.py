@@ -1,4 +1,4 @@
-"""A client of a few lines that shares no code with us: PLAIN inside TLS, messages in and out."""
+"""A client of a few lines that shares no code with us: PLAIN inside TLS, messages, questions and subscriptions."""
 
 from __future__ import annotations
 
@@ -20,11 +20,13 @@ _CLIENT = "{jabber:client}"
 
 
 class Client:
-    """Somebody who is logged in and available."""
+    """Somebody who is logged in, interested in the roster, and available; `address` has the resource."""
 
-    def __init__(self, wire: Wire, domain: str) -> None:
+    def __init__(self, wire: Wire, user: str, domain: str) -> None:
         self._wire = wire
+        self._user = user
         self._domain = domain
+        self.address = ""
 
     @classmethod
     def log_in(
@@ -39,16 +41,19 @@ class Client:
         address: str = "127.0.0.1",
     ) -> Self:
         """Log in at `address`, where the server proves to be `host` (the domain, unless it is given)."""
-        client = cls(Wire.connect(port, host or domain, authority, address=address), domain)
-        client._open()
-        initial = base64.b64encode(f"\0{user}\0{password}".encode()).decode()
-        client._wire.send(f"<auth xmlns='{_SASL}' mechanism='PLAIN'>{initial}</auth>")
-        client._wanted(f"{{{_SASL}}}success")
-        client._open()
-        client._wire.send(f"<iq xmlns='jabber:client' type='set' id='b'><bind xmlns='{_BIND}'/></iq>")
-        client._wanted(f"{_CLIENT}iq")
+        client = cls(Wire.connect(port, host or domain, authority, address=address), user, domain)
+        if client._open().find(f"{{{_SASL}}}mechanisms") is None:
+            client._log_in_without_sasl(password)
+        else:
+            client._authenticate(password)
+        client._request("get", "<query xmlns='jabber:iq:roster'/>")
         client._wire.send("<presence xmlns='jabber:client'/>")
         return client
+
+    @property
+    def account(self) -> str:
+        """The address without its resource."""
+        return f"{self._user}@{self._domain}"
 
     def say(self, to: str, text: str) -> None:
         """Send a message."""
@@ -57,8 +62,25 @@ class Client:
 
     def ping(self) -> None:
         """Ask the server, which has handled by its answer what was said before."""
-        self._wire.send("<iq xmlns='jabber:client' type='get' id='p'><ping xmlns='urn:xmpp:ping'/></iq>")
-        self._next("iq")
+        self._request("get", "<ping xmlns='urn:xmpp:ping'/>")
+
+    def ask(self, other: Client) -> None:
+        """Ask another client something, who answers with the same words."""
+        words = f"<query xmlns='urn:example:echo'>{self.address}</query>"
+        self._wire.send(f"<iq xmlns='jabber:client' type='get' id='ask' to={quoteattr(other.address)}>{words}</iq>")
+        asked = other._next("iq", type="get")
+        sender = quoteattr(asked.get("from", ""))
+        other._wire.send(f"<iq xmlns='jabber:client' type='result' id={quoteattr(asked.get('id', ''))} to={sender}>{words}</iq>")
+        answer = self._next("iq", id="ask")
+        if (answer.get("type"), answer.findtext("{urn:example:echo}query")) != ("result", self.address):
+            raise Failure(f"found an answer of type {answer.get('type')} from {answer.get('from')}: {_error(answer)}")
+
+    def subscribe(self, other: Client) -> None:
+        """Subscribe to the presence of another client, who approves (RFC 6121, 3.1)."""
+        self._wire.send(f"<presence xmlns='jabber:client' type='subscribe' to={quoteattr(other.account)}/>")
+        other._next("presence", type="subscribe", **{"from": self.account})
+        other._wire.send(f"<presence xmlns='jabber:client' type='subscribed' to={quoteattr(self.account)}/>")
+        self._next("presence", type="subscribed", **{"from": other.account})
 
     def hear(self, text: str) -> str:
         """Wait for the message `text`; its sender. Raises `Failure` for any other."""
@@ -79,22 +101,53 @@ class Client:
         """Drop the connection."""
         self._wire.close()
 
-    def _open(self) -> None:
+    def _open(self) -> Element:
+        """Open a stream; its features."""
         self._wire.send(f"<open xmlns='{_FRAMING}' to='{self._domain}' version='1.0'/>")
         self._wanted(f"{{{_FRAMING}}}open")
-        self._wanted("{http://etherx.jabber.org/streams}features")
+        return self._wanted("{http://etherx.jabber.org/streams}features")
 
-    def _wanted(self, tag: str) -> None:
+    def _authenticate(self, password: str) -> None:
+        initial = base64.b64encode(f"\0{self._user}\0{password}".encode()).decode()
+        self._wire.send(f"<auth xmlns='{_SASL}' mechanism='PLAIN'>{initial}</auth>")
+        self._wanted(f"{{{_SASL}}}success")
+        self._open()
+        bound = self._request("set", f"<bind xmlns='{_BIND}'/>")
+        self.address = bound.findtext(f"{{{_BIND}}}bind/{{{_BIND}}}jid") or _refused(bound)
+
+    def _log_in_without_sasl(self, password: str) -> None:
+        """XEP-0078: where SASL is off so that a server's only way to another one is dialback."""
+        fields = f"<username>{self._user}</username><password>{escape(password)}</password><resource>r</resource>"
+        answer = self._request("set", f"<query xmlns='jabber:iq:auth'>{fields}</query>")
+        self.address = f"{self.account}/r" if answer.get("type") == "result" else _refused(answer)
+
+    def _request(self, type: str, payload: str) -> Element:
+        """What the server answers."""
+        self._wire.send(f"<iq xmlns='jabber:client' type='{type}' id='request'>{payload}</iq>")
+        return self._next("iq", id="request")
+
+    def _wanted(self, tag: str) -> Element:
         element = fromstring(self._wire.receive())
-        if element.tag != tag or element.get("type") == "error":
+        if element.tag != tag:
             raise Failure(f"found {element.tag} ({[child.tag for child in element]}); wanted {tag}")
+        return element
 
-    def _next(self, kind: str) -> Element:
-        """The next stanza of a kind; others, such as our own presence, are passed over."""
+    def _next(self, kind: str, **attributes: str) -> Element:
+        """The next stanza of a kind with these attributes; others, such as our own presence, are passed over.
+
+        What comes back as an error while a stanza of another type is awaited is a `Failure`.
+        """
         while True:
             element = fromstring(self._wire.receive())
             if element.tag == f"{_CLIENT}{kind}":
-                return element
+                if attributes.items() <= element.attrib.items():
+                    return element
+                if "type" in attributes and element.get("type") == "error":
+                    raise Failure(f"found a {kind} that came back: {_error(element)}; wanted {attributes}")
+
+
+def _refused(answer: Element) -> str:
+    raise Failure(f"found an answer of type {answer.get('type')}: {_error(answer)}; wanted to be logged in")
 
 
 def _error(message: Element) -> str:

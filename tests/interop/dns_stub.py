@@ -1,18 +1,19 @@
-"""A name server for a private network: `python -m tests.interop.dns_stub ADDRESS PORT NAME=ADDRESS ...`.
+"""A name server for a private network: `python -m tests.interop.dns_stub ADDRESS PORT RECORD ...`.
 
-It knows only A records; any other type of a known name is empty, and any other name does not exist.
+A record is one argument: `NAME A ADDRESS`, `NAME SRV PRIORITY WEIGHT PORT TARGET`, or `NAME TXT TEXT`. Another type of a
+name that it knows is empty, and any other name does not exist. It prints what it is asked.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import react
 from twisted.names.common import ResolverBase
-from twisted.names.dns import IN, A, DNSDatagramProtocol, Record_A, RRHeader
+from twisted.names.dns import IN, QUERY_TYPES, DNSDatagramProtocol, Record_A, Record_SRV, Record_TXT, RRHeader
 from twisted.names.error import AuthoritativeDomainError
 from twisted.names.server import DNSServerFactory
 
@@ -21,28 +22,45 @@ __all__ = ["Zone"]
 _TTL = 5
 
 
+def _srv(data: str) -> Record_SRV:
+    priority, weight, port, target = data.split()
+    return Record_SRV(int(priority), int(weight), int(port), target, _TTL)
+
+
+_TYPES: dict[str, Callable[[str], Any]] = {
+    "A": lambda data: Record_A(data, _TTL),
+    "SRV": _srv,
+    "TXT": lambda data: Record_TXT(data.encode(), ttl=_TTL),
+}
+
+
 class Zone(ResolverBase):
     """Answers from a table of names."""
 
-    def __init__(self, addresses: Mapping[str, str]) -> None:
+    def __init__(self, records: Iterable[str]) -> None:
         super().__init__()
-        self._addresses = addresses
+        self._records: defaultdict[str, list[Any]] = defaultdict(list)
+        for name, kind, data in (record.split(maxsplit=2) for record in records):
+            self._records[name].append(_TYPES[kind](data))
 
     def _lookup(self, name: bytes, cls: int, type: int, timeout: Sequence[int]) -> Deferred[Any]:
-        address = self._addresses.get(name.decode("ascii", "replace").rstrip(".").lower())
-        if address is None:
+        asked = name.decode("ascii", "replace").rstrip(".").lower()
+        print(asked, QUERY_TYPES.get(type, type), flush=True)
+        if asked not in self._records:
             return fail(AuthoritativeDomainError(name))
-        record = RRHeader(name, A, IN, _TTL, Record_A(address, _TTL), auth=True)
-        return succeed(([record] if type == A else [], [], []))
+        found = [record for record in self._records[asked] if type == record.TYPE]
+        return succeed(([RRHeader(name, type, IN, _TTL, record, auth=True) for record in found], [], []))
 
 
-def main(reactor: Any, address: str, port: str, *names: str) -> Deferred[None]:
+def main(reactor: Any, address: str, port: str, *records: str) -> Deferred[None]:
     """Answer by UDP and TCP for ever."""
-    factory = DNSServerFactory(authorities=[Zone(dict(name.split("=", 1) for name in names))])
+    factory = DNSServerFactory(authorities=[Zone(records)])
     reactor.listenUDP(int(port), DNSDatagramProtocol(factory), interface=address)
     reactor.listenTCP(int(port), factory, interface=address)
     return Deferred()
 
 
 if __name__ == "__main__":
+    import sys
+
     react(main, sys.argv[1:])

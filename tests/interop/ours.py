@@ -15,6 +15,7 @@ from pathlib import Path
 from tests.interop.client import Client
 from tests.interop.processes import PATIENCE, free_port, running, wait_until
 from tests.interop.scenario import Failure
+from tests.interop.servers import Server
 
 __all__ = ["Ours", "Plan", "ours"]
 
@@ -85,13 +86,12 @@ class Plan:
         )
 
 
-@dataclass(frozen=True)
-class Ours:
-    """A running server, its process and its log."""
+@dataclass(frozen=True, kw_only=True)
+class Ours(Server):
+    """A running server of ours and its process."""
 
     plan: Plan
     folder: Path
-    log: Path
     process: subprocess.Popen[bytes]
     clients: list[Client] = field(default_factory=list)
     """Those who must be gone before the server stops: they would not answer its closing."""
@@ -107,22 +107,6 @@ class Ours:
         client = Client.log_in(user, user, plan.domain, port, plan.authority, host=plan.shown, address=plan.address)
         self.clients.append(client)
         return client
-
-    def has_said(self, text: str) -> bool:
-        """Whether the log has this text by now."""
-        return text in self.log.read_text(errors="replace")
-
-    def must_say(self, text: str) -> None:
-        """Wait for a text in the log; raises `Failure` with the end of the log when it does not come."""
-        try:
-            wait_until(lambda: self.has_said(text), f"{text!r} in {self.log.name}")
-        except Failure as failure:
-            raise Failure(f"{failure}; it ends with: {self.log.read_text(errors='replace')[-1500:]}") from None
-
-    def must_not_say(self, text: str) -> None:
-        """Look once whether the log has a text that nobody should see."""
-        if self.has_said(text):
-            raise Failure(f"found {text!r} in {self.log.name}")
 
     def answers(self) -> bool:
         """Whether the control socket answers; everything else listens by then."""
@@ -154,7 +138,7 @@ def ours(folder: Path, plan: Plan, *users: str, name: str = "") -> Iterator[Ours
     name = name or plan.domain
     arguments = [sys.executable, "-c", _TWISTD, "--nodaemon", "--pidfile=", "xmppfed", "--config", str(config)]
     with running(name, arguments, folder, []) as process:
-        server = Ours(plan, folder, folder / f"{name}.log", process)
+        server = Ours(domain=plan.domain, log=folder / f"{name}.log", plan=plan, folder=folder, process=process)
 
         def ready() -> bool:
             if process.poll() is not None:

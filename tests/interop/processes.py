@@ -44,9 +44,15 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
 
 @contextmanager
 def running(
-    name: str, arguments: Sequence[str | Path], folder: Path, ports: Sequence[int], environment: Mapping[str, str] = {}
+    name: str,
+    arguments: Sequence[str | Path],
+    folder: Path,
+    ports: Sequence[int],
+    environment: Mapping[str, str] = {},
+    *,
+    host: str = "127.0.0.1",
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that listens on all `ports`. Its output is `folder/NAME.log`; it is ended (SIGTERM) and waited for."""
+    """A process that listens on all `ports` of `host`. Its output is `folder/NAME.log`; it is ended (SIGTERM) and waited for."""
     log = folder / f"{name}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -61,7 +67,7 @@ def running(
     def ready() -> bool:
         if process.poll() is not None:
             raise Failure(f"{name} ended with status {process.returncode}: {log.read_text(errors='replace')[-2000:]}")
-        return all(listening(port) for port in ports)
+        return all(listening(port, host) for port in ports)
 
     try:
         wait_until(ready, f"{name} listening on {', '.join(map(str, ports))}")

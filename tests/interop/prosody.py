@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.interop.processes import free_port, running
 from tests.interop.scenario import Failure
 
-__all__ = ["Prosody", "prosody"]
+__all__ = ["Prosody", "prosody", "register"]
 
 CONFIG = """\
 pidfile = "{folder}/prosody.pid"
@@ -63,13 +63,14 @@ def prosody(folder: Path, accounts: Mapping[str, Mapping[str, str]], certificate
     (folder / "data").mkdir()
     for domain, users in accounts.items():
         for user, password in users.items():
-            _register(config, user, domain, password)
+            register(config, user, domain, password)
     ports = [server.https_port, server.http_port]
     with running("prosody", ["prosody", "--root", "--config", config, "-F"], folder, ports):
         yield server
 
 
-def _register(config: Path, user: str, domain: str, password: str) -> None:
+def register(config: Path, user: str, domain: str, password: str) -> None:
+    """Make an account at a Prosody that need not run yet."""
     command = ["prosodyctl", "--root", "--config", str(config), "register", user, domain, password]
     answer = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     if answer.returncode != 0:

@@ -1,0 +1,70 @@
+"""Two running servers of any make, each with somebody on it, and what must cross between them."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.interop.client import Client
+from tests.interop.processes import wait_until
+from tests.interop.scenario import Failure, show
+
+__all__ = ["Peer", "Server", "converse"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """A running server and its log."""
+
+    domain: str
+    log: Path
+
+    def client(self, user: str) -> Client:
+        """Log in somebody whose password is their name."""
+        raise NotImplementedError
+
+    def has_said(self, text: str) -> bool:
+        """Whether the log has this text by now."""
+        return text in self.log.read_text(errors="replace")
+
+    def must_say(self, text: str) -> None:
+        """Wait for a text in the log; raises `Failure` with the end of the log when it does not come."""
+        try:
+            wait_until(lambda: self.has_said(text), f"{text!r} in {self.log.name}")
+        except Failure as failure:
+            raise Failure(f"{failure}; it ends with: {self.log.read_text(errors='replace')[-1500:]}") from None
+
+    def must_not_say(self, text: str) -> None:
+        """Look once whether the log has a text that nobody should see."""
+        if self.has_said(text):
+            raise Failure(f"found {text!r} in {self.log.name}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Peer(Server):
+    """A server of others, whose clients find it over WebSocket at `address`, port 443."""
+
+    address: str
+    authority: Path
+
+    def client(self, user: str) -> Client:
+        """Log in somebody whose password is their name."""
+        return Client.log_in(user, user, self.domain, 443, self.authority, address=self.address)
+
+
+def converse(alice: Client, bob: Client) -> None:
+    """A message, a question and a subscription each way, the first messages by the clock."""
+    times = [_say(*pair, text) for pair, text in (((alice, bob), "first"), ((bob, alice), "back"), ((alice, bob), "warm"))]
+    for one, other in ((alice, bob), (bob, alice)):
+        one.ask(other)
+        one.subscribe(other)
+    show("first message {:.0f} ms, first answer {:.0f} ms, warm {:.0f} ms".format(*times))
+
+
+def _say(sender: Client, to: Client, text: str) -> float:
+    """Milliseconds from one client to the other."""
+    start = time.monotonic()
+    sender.say(to.address, text)
+    to.hear(text)
+    return (time.monotonic() - start) * 1000
