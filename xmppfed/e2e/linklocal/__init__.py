@@ -1,0 +1,1 @@
+"""Peers on the same network, without any server (XEP-0174)."""
