@@ -18,8 +18,8 @@ from twisted.python.failure import Failure
 
 from tests.interop.processes import free_port, running
 from tests.interop.scenario import NotMet
-from xmppfed.assembly import module_options
 from xmppfed.core.sasl.keys import HASH_NAMES, derive_all
+from xmppfed.new_server import MODULE_TABLES
 from xmppfed.storage.sqlite import SQLiteStorage
 
 __all__ = ["Server", "build", "echo", "ours", "prosody"]
@@ -78,13 +78,12 @@ def echo(folder: Path, binary: Path, certificate: Path | None) -> Iterator[Serve
 
 @contextmanager
 def ours(folder: Path, certificate: Path, users: int, tls: bool) -> Iterator[Server]:
-    """xmppfed under twistd, with every module on; plain means `behind-proxy`."""
+    """xmppfed under twistd, with the modules of a new server; plain means `behind-proxy`."""
     port = free_port()
     folder.mkdir()
     (folder / "var").mkdir(mode=0o700)
     shutil.copy(certificate, folder / "localhost.pem")
-    modules = "\n".join(f"[modules.{name}]" for name in module_options())
-    content = CONFIG.format(port=port, tls="true" if tls else '"behind-proxy"', modules=modules)
+    content = CONFIG.format(port=port, tls="true" if tls else '"behind-proxy"', modules=MODULE_TABLES)
     (folder / "xmppfed.toml").write_text(content)
     _now(_create_accounts(folder / "var", users))
     twistd = [str(Path(sys.executable).with_name("twistd")), "--nodaemon", "--pidfile="]

@@ -9,9 +9,9 @@ from xml.etree import ElementTree
 from twisted.trial.unittest import SynchronousTestCase
 
 from xmppfed.errors import DiscoveryError
-from xmppfed.new_server import NewServer
+from xmppfed.new_server import MODULES, NewServer
 
-PROXIED = NewServer(domain="example.org", own_tls=False, modules=["disco", "ping"])
+PROXIED = NewServer(domain="example.org", own_tls=False)
 OWN = NewServer(domain="example.org", own_tls=True)
 FOREIGN = NewServer(domain="bücher.example", own_tls=True)
 
@@ -20,12 +20,13 @@ class Configuration(SynchronousTestCase):
     """The file is TOML that works, with what can be changed as comments."""
 
     def test_behind_proxy(self) -> None:
-        """Behind a proxy: loopback only, and every module that was named."""
+        """Behind a proxy: loopback only, and the usual modules in their order."""
         written = tomllib.loads(PROXIED.config())
         self.assertEqual(written["services"]["http"]["tls"], "behind-proxy")
         self.assertIn("interface=127.0.0.1", written["services"]["http"]["endpoint"])
         self.assertEqual(written["domains"], {"example.org": {}})
-        self.assertEqual(written["modules"], {"disco": {}, "ping": {}})
+        self.assertEqual(written["modules"], {name: {} for name in MODULES})
+        self.assertEqual(tuple(written["modules"]), MODULES)
 
     def test_own_tls(self) -> None:
         """With TLS of its own: the certificate, and a port that needs no privilege."""

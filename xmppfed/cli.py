@@ -145,7 +145,7 @@ def _certificate(domain: str, path: Path | None) -> str:
 
 def _init(arguments: Namespace, _: TextIO) -> None:
     domain = prepare_domain(arguments.domain)
-    new = NewServer(domain=domain, own_tls=arguments.self_signed, modules=sorted(assembly.module_options()))
+    new = NewServer(domain=domain, own_tls=arguments.self_signed)
     directory: Path = arguments.directory
     files = {directory / CONFIG: new.config().encode()}
     if arguments.self_signed:

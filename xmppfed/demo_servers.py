@@ -26,6 +26,7 @@ from zope.interface import implementer
 
 from xmppfed.errors import XMPPFedError
 from xmppfed.net.issuing import Authority
+from xmppfed.new_server import MODULE_TABLES
 from xmppfed.services.control import SOCKET_NAME
 
 __all__ = [
@@ -69,9 +70,7 @@ endpoint = "tcp:{port}:interface={host}"
 [services.s2s_ws.static_routes]
 "{other.domain}" = {{ url = "{other.url}", addresses = ["{host}"] }}
 
-[modules.disco]
-[modules.ping]
-[modules.version]
+{modules}
 """
 
 
@@ -138,7 +137,9 @@ def places(folder: Path, ports: Sequence[int]) -> tuple[Place, Place]:
 
 def configuration(place: Place, other: Place) -> str:
     """The configuration of the server at `place`, which is told where `other` is."""
-    return _CONFIG.format(domain=place.domain, port=place.port, other=other, authority=AUTHORITY, host=HOST)
+    return _CONFIG.format(
+        domain=place.domain, port=place.port, other=other, authority=AUTHORITY, host=HOST, modules=MODULE_TABLES
+    )
 
 
 def write_files(pair: tuple[Place, Place], now: datetime) -> Path:

@@ -33,7 +33,7 @@ from twisted.internet.interfaces import IReactorTime
 from xmppfed.core.element import Element
 from xmppfed.core.jid import JID
 from xmppfed.core.stanza import Stanza
-from xmppfed.errors import ConfigError, StanzaCondition, StanzaError
+from xmppfed.errors import ConfigError, JIDError, StanzaCondition, StanzaError
 from xmppfed.routing.handlers import OFFERED, POINTS, TARGETS, Handlers, Key, Stranger
 from xmppfed.routing.sessions import Resource
 from xmppfed.storage.interface import CollectionFull, NoSuchAccount, Records
@@ -42,8 +42,10 @@ from xmppfed.tables import Options
 __all__ = [
     "JID",
     "CollectionFull",
+    "ConfigError",
     "Element",
     "Host",
+    "JIDError",
     "Module",
     "NoSuchAccount",
     "Options",

@@ -5,17 +5,20 @@ Texts only: who writes and prints them is `xmppfedctl init`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from xmppfed.discovery.urls import url_host
 from xmppfed.services.wellknown import documents
 
-__all__ = ["CERTIFICATE", "CONFIG", "DATA_DIR", "NewServer"]
+__all__ = ["CERTIFICATE", "CONFIG", "DATA_DIR", "MODULES", "MODULE_TABLES", "NewServer"]
 
 CONFIG = "xmppfed.toml"
 CERTIFICATE = "certs/{host}.pem"
 DATA_DIR = "var"
+MODULES = ("disco", "caps", "ping", "version", "time", "contact", "delay", "stanza_ids")
+"""What a new server has: what clients ask for and what harms nobody. The order is that of the hooks."""
+MODULE_TABLES = "\n".join(f"[modules.{name}]" for name in MODULES)
+"""The tables that switch them on."""
 _OWN_PORT = 5443
 _LOCAL = "127.0.0.1:5280"
 _LOCAL_ENDPOINT = "tcp:5280:interface=127.0.0.1"
@@ -43,7 +46,6 @@ data_dir = "{data_dir}"                  # the database and the control socket
 [services.s2s_ws]                      # federation over WebSocket
 # trust = "external"                   # certificates only; the default takes dialback over verified TLS as well
 
-{modules}
 """
 _OWN_TLS = """\
 endpoint = "tcp:{port}"                # 443 needs the right to use it, and spares others the look-up of a port
@@ -87,11 +89,10 @@ _CADDY = """\
 
 @dataclass(frozen=True, kw_only=True)
 class NewServer:
-    """A server for `domain` (prepared, RFC 7622) that runs `modules`; with TLS of its own if `own_tls`, else behind a proxy."""
+    """A server for `domain` (prepared, RFC 7622); with TLS of its own if `own_tls`, else behind a proxy."""
 
     domain: str
     own_tls: bool
-    modules: Iterable[str] = ()
 
     @property
     def host(self) -> str:
@@ -111,15 +112,15 @@ class NewServer:
     def config(self) -> str:
         """The configuration file: what is written in it works, and what can be changed is explained beside it."""
         line = f'certificate = "{self.certificate}"'
-        return _CONFIG.format(
+        config = _CONFIG.format(
             data_dir=DATA_DIR,
             domain=self.domain,
             host=self.host,
             certificate=line if self.own_tls else f"# {line}   # for the certificate that other servers see",
             port=_OWN_TLS.format(port=_OWN_PORT) if self.own_tls else _BEHIND_PROXY.format(endpoint=_LOCAL_ENDPOINT),
             public_url=f'public_url = "{self.public_url}"',
-            modules="\n".join(f"[modules.{name}]" for name in self.modules),
         )
+        return f"{config}{MODULE_TABLES}\n"
 
     def instructions(self) -> str:
         """What is left to do outside: DNS, host-meta, and lines for nginx and Caddy."""

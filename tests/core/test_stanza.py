@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from xml.etree import ElementTree
 
 from hypothesis import given
@@ -85,6 +86,46 @@ class RestampedTests(SynchronousTestCase):
         source, written = case
         sent = parsed(written, source).to_bytes(source)
         self.assertEqual(parsed(sent, source).to_bytes(source), sent)
+
+
+class ChildrenTests(SynchronousTestCase):
+    """A child more, or some less."""
+
+    @given(HOSTILE, st.sets(st.integers(0, 6)))
+    def test_without(self, case: tuple[str, str], unwanted: set[int]) -> None:
+        """The others stay, in their order and with their content, as a second parser sees them, on every kind of stream."""
+        source, written = case
+        stanza, expected = both(source, written)
+        for index, child in reversed(list(enumerate(expected))):
+            if index in unwanted:
+                expected.remove(child)
+        less = stanza.without(unwanted)
+        self.assertEqual(less.children, tuple(name for at, name in enumerate(stanza.children) if at not in unwanted))
+        for target in CONTENT:
+            seen_there = seen(ElementTree.fromstring(less.to_bytes(target)))
+            self.assertEqual([*seen_there], [*seen_renamed(deepcopy(expected), source, target)])
+        self.assertEqual(less.without(range(9)).letter, b"")
+
+    @given(HOSTILE)
+    def test_with_child(self, case: tuple[str, str]) -> None:
+        """The new child is the last one, and can be found and cut out again; one of a content namespace is renamed."""
+        source, written = case
+        stanza = parsed(written, source)
+        for child in (
+            Element("a", "urn:x", {"b": "'>"}),
+            Element("body", source, {}, ["<"]),
+            Element("m", "urn:x", {}, [_LETTER]),
+        ):
+            more = stanza.with_child(child)
+            self.assertEqual((more.children, len(more.children)), ((*stanza.children, child.tag), len(stanza.children) + 1))
+            self.assertEqual(list(more.element.elements())[-1], child)
+            self.assertEqual(more.without([len(stanza.children)]).letter, stanza.letter)
+            for target in CONTENT:
+                last = ElementTree.fromstring(more.to_bytes(target))[-1]
+                self.assertEqual(seen(last), seen_renamed(ElementTree.fromstring(child.to_xml()), source, target))
+
+
+_LETTER = Element("body", NS_CLIENT, {}, ["inside"])
 
 
 class VerbatimTests(SynchronousTestCase):

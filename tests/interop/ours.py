@@ -16,6 +16,7 @@ from tests.interop.client import Client
 from tests.interop.processes import PATIENCE, free_port, running, wait_until
 from tests.interop.scenario import Failure
 from tests.interop.servers import Server
+from xmppfed.new_server import MODULE_TABLES
 
 __all__ = ["Ours", "Plan", "ours"]
 
@@ -41,9 +42,7 @@ trust = "{trust}"
 [services.s2s_ws.static_routes]
 {routes}
 
-[modules.disco]
-[modules.ping]
-[modules.version]
+{modules}
 """
 
 
@@ -74,6 +73,7 @@ class Plan:
     def config(self) -> str:
         """The configuration file."""
         return _CONFIG.format(
+            modules=MODULE_TABLES,
             domain=self.domain,
             authority=self.authority,
             certificate=self.certificate,

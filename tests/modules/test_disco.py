@@ -6,9 +6,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.modules.hosting import Hosting
 from tests.routing.fakes import condition
+from xmppfed.core.disco import CAPS_NODE, NS_INFO, NS_ITEMS, verification
 from xmppfed.core.element import Element
 from xmppfed.core.stanza import Stanza
-from xmppfed.modules.disco import NS_INFO, NS_ITEMS, Disco
+from xmppfed.modules.caps import Caps
+from xmppfed.modules.disco import Disco
 from xmppfed.modules.ping import NS as NS_PING
 from xmppfed.modules.ping import Ping
 from xmppfed.modules.version import NS as NS_VERSION
@@ -61,8 +63,13 @@ class RefusalTests(SynchronousTestCase):
     """What is not answered."""
 
     def test_no_nodes(self) -> None:
-        """A node, even an empty one, is item-not-found (XEP-0030, 7)."""
-        server = Hosting(Disco)
+        """A node, even an empty one, is item-not-found (XEP-0030, 7); so is what is nearly that of the capabilities, and that
+        of an older server, or of the server where the account was asked."""
+        server = Hosting(Disco, Caps)
+        told = query_of(server.ask("get", "example.org", INFO))
+        for node in (f"{CAPS_NODE}#", f"{CAPS_NODE}#{verification(Element('query', NS_INFO))}", verification(told)):
+            self.assertEqual(condition(server.ask("get", "example.org", INFO, node=node)), "item-not-found")
+        self.assertEqual(condition(server.ask("get", None, INFO, node=f"{CAPS_NODE}#{verification(told)}")), "item-not-found")
         for to in ("example.org", None):
             for tag in (INFO, ITEMS):
                 for node in ("urn:x", ""):

@@ -6,6 +6,7 @@ writes a new envelope around the same letter; the tree is built only when somebo
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from itertools import accumulate
 from typing import Literal, cast
 
@@ -124,6 +125,22 @@ class Stanza:
         if lang is not None and LANG not in attributes:
             attributes[LANG] = lang
         return self._in_envelope(attributes)
+
+    def with_child(self, child: Element) -> Stanza:
+        """This stanza with one child more, behind the others."""
+        added = child.to_xml(self.namespace).encode()
+        starts = (*self._starts, self._starts[0] + len(self.letter)) if self._starts else (0,)
+        verbatim = self.verbatim and not any(declaration in added for declaration in _CONTENT_DECLARATIONS)
+        children = (*self.children, child.tag)
+        return Stanza(self.kind, self.namespace, self.attributes, self.letter + added, children, starts, verbatim)
+
+    def without(self, indexes: Collection[int]) -> Stanza:
+        """This stanza less the children with these numbers; the others stay the bytes that they are."""
+        kept = [index for index in range(len(self.children)) if index not in indexes]
+        parts = [self.letter[slice(*self.span(index))] for index in kept]
+        starts = tuple(accumulate(map(len, parts), initial=0))[:-1]
+        children = tuple(self.children[index] for index in kept)
+        return Stanza(self.kind, self.namespace, self.attributes, b"".join(parts), children, starts, self.verbatim)
 
     def _in_envelope(self, attributes: dict[str, str]) -> Stanza:
         made = Stanza(self.kind, self.namespace, attributes, self.letter, self.children, self._starts, self.verbatim)

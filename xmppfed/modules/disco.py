@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
+from xmppfed.core.disco import CAPS_NODE, NS_INFO, NS_ITEMS, info, verification
 from xmppfed.extend import Element, Module, Options, Stanza, StanzaCondition, StanzaError, iq, owner_only
 
-__all__ = ["NS", "NS_INFO", "NS_ITEMS", "Disco", "DiscoOptions"]
-
-NS = "http://jabber.org/protocol/disco"
-NS_INFO = f"{NS}#info"
-NS_ITEMS = f"{NS}#items"
+__all__ = ["Disco", "DiscoOptions"]
 
 
 class DiscoOptions(Options, frozen=True):
@@ -24,14 +21,22 @@ class Disco(Module):
 
     @iq("get", f"{{{NS_INFO}}}query", target="server")
     def server_info(self, stanza: Stanza) -> Element:
-        """An instant messaging server with the features of all modules."""
-        return _info(stanza, "server", "im", self.host.features("server"))
+        """An instant messaging server with the features of all modules; it is also known by its capabilities' node
+        (XEP-0115, 6.2)."""
+        found = info("server", "im", self.host.features("server"), self.host.forms)
+        node = _node(stanza)
+        if node is not None:
+            if node != f"{CAPS_NODE}#{verification(found)}":
+                raise StanzaError(StanzaCondition.ITEM_NOT_FOUND)
+            found.attributes["node"] = node
+        return found
 
     @iq("get", f"{{{NS_INFO}}}query", target="account")
     def account_info(self, stanza: Stanza) -> Element:
         """A registered account (XEP-0030, 8)."""
         owner_only(stanza)
-        return _info(stanza, "account", "registered", self.host.features("account"))
+        _refuse_node(stanza)
+        return info("account", "registered", self.host.features("account"))
 
     @iq("get", f"{{{NS_ITEMS}}}query", target="server")
     def server_items(self, stanza: Stanza) -> Element:
@@ -46,17 +51,11 @@ class Disco(Module):
         return self.server_items(stanza)
 
 
-def _info(stanza: Stanza, category: str, type: str, features: tuple[str, ...]) -> Element:
-    _refuse_node(stanza)
-    query = Element("query", NS_INFO)
-    query.add("identity", category=category, type=type)
-    for feature in features:
-        query.add("feature", var=feature)
-    return query
+def _node(stanza: Stanza) -> str | None:
+    return next(stanza.element.elements()).get("node")
 
 
 def _refuse_node(stanza: Stanza) -> None:
-    """We have no nodes (XEP-0030, 7)."""
-    query = next(stanza.element.elements())
-    if query.get("node") is not None:
+    """We have no other nodes (XEP-0030, 7)."""
+    if _node(stanza) is not None:
         raise StanzaError(StanzaCondition.ITEM_NOT_FOUND)

@@ -69,7 +69,7 @@ class Federation:
         directory: bool = True,
     ) -> None:
         """`certificates` (valid unless told) and `configuration` go by domain; the settings under `"*"` are for every
-        server. `modules` are switched on besides disco, ping and version. Without the `directory` servers find each
+        server. `modules` are switched on besides those of a new server. Without the `directory` servers find each
         other as in production, by host-meta. Raises ConfigError.
 
         All wires are TLS over connections of the `network`: `websocket` is that of production, `tcp` a stream of

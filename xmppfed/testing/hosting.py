@@ -12,6 +12,7 @@ from xmppfed.discovery.sources import Answer
 from xmppfed.net.certificates import moment
 from xmppfed.net.issuing import Authority
 from xmppfed.net.tls import ServerContexts, TrustRoots
+from xmppfed.new_server import MODULES
 from xmppfed.storage.memory import MemoryStorage
 from xmppfed.testing.certificates import CertificateKind, certificate
 from xmppfed.testing.configuring import Settings, merged, toml
@@ -21,8 +22,6 @@ from xmppfed.testing.ways import Direct, Uncertified, WebSocket
 from xmppfed.timeouts import Timeouts
 
 __all__ = ["Directory", "Ground", "Hosted"]
-
-_MODULES = ("disco", "ping", "version")
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ class Hosted:
         return config.load(file, known)
 
     def _defaults(self) -> dict[str, object]:
-        modules = (*_MODULES, *self._ground.modules)
+        modules = (*MODULES, *self._ground.modules)
         return {
             "data_dir": ".",
             "trust_anchors": ["authority.pem"],
