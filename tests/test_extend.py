@@ -96,7 +96,7 @@ class Lamp(Module):
         resource.wants.add(NS)
 
     @message("undeliverable")
-    def keep(self, stanza: Stanza) -> None:
+    def store(self, stanza: Stanza) -> None:
         self.host.route(stanza.with_attributes(to=JULIET))
 
     @presence("own")

@@ -137,6 +137,16 @@ class Module(Service):
         """A module with options of its own narrows the type of `options` and keeps what it needs."""
         self.host = host
 
+    async def keep(self, account: JID, collection: str, changes: Mapping[str, bytes | None], *, most: int | None = None) -> None:
+        """Change what is kept of an account (`Records.change`); what cannot be kept is a StanzaError that says why."""
+        try:
+            await self.host.records.change(account, collection, changes, most=most)
+        except NoSuchAccount:
+            text = "Nothing is kept for who has no account here."
+            raise StanzaError(StanzaCondition.NOT_ALLOWED, text=text) from None
+        except CollectionFull as error:
+            raise StanzaError(StanzaCondition.RESOURCE_CONSTRAINT, text=str(error)) from None
+
 
 def iq(type: Literal["get", "set"], tag: str, *, target: Target) -> Callable[[_Method], _Method]:
     """Answer requests of this type whose child is `tag`, `{namespace}name`. A method may have several such marks."""
