@@ -28,6 +28,7 @@ from xmppfed.discovery.fetch import DocumentClient
 from xmppfed.discovery.records import DNS
 from xmppfed.discovery.resolver import Resolver
 from xmppfed.discovery.sources import HostMetaDocuments, Source, StaticRoute, StaticRoutes
+from xmppfed.discovery.vouching import Vouching
 from xmppfed.errors import StanzaCondition, StanzaError, StreamCondition, StreamError
 from xmppfed.net.certificates import moment
 from xmppfed.net.dial import Dialer, WebSocketDialer
@@ -158,11 +159,15 @@ class _Assembly:
         options = self._config.services.s2s_ws or S2SWebSocketOptions()
         world = self._world
         dialers = {S2S_WEBSOCKET: WebSocketDialer(world.reactor, world.timeouts, FIRST_LIMIT), **world.dialers}
+        fetch = DocumentClient(
+            world.reactor, world.dns.addresses, self._config.allow_private_addresses, self._wrap_tls, world.timeouts
+        )
         self._server.federation = federation = Federation(
             world.reactor,
             self._config.domains,
             self._remotes,
-            self._discovery(options, dialers),
+            self._discovery(options, fetch, dialers),
+            Vouching(world.reactor, fetch.get),
             dialers,
             self._contexts,
             self._trust,
@@ -173,10 +178,9 @@ class _Assembly:
         )
         return federation
 
-    def _discovery(self, options: S2SWebSocketOptions, kinds: Collection[str]) -> Discovery:
+    def _discovery(self, options: S2SWebSocketOptions, fetch: DocumentClient, kinds: Collection[str]) -> Discovery:
         """Who is asked where another domain is, in the order of DESIGN, 7."""
         world, allowed, dns = self._world, self._config.allow_private_addresses, self._world.dns
-        fetch = DocumentClient(world.reactor, dns.addresses, allowed, self._wrap_tls, world.timeouts)
         routes = {domain: StaticRoute(route.url, route.addresses) for domain, route in options.static_routes.items()}
         published: list[Source] = [HostMetaDocuments(fetch.get), ServiceRecords(dns), TextRecords(dns)]
         sources = [*world.sources, StaticRoutes(routes), *published]

@@ -36,6 +36,8 @@ class Timeouts:
     """Our WebSocket Close unanswered, after that of the stream; then the connection is aborted."""
     connect: float = 10.0
     """Outgoing: TCP and TLS together."""
+    race: float = 0.25
+    """Outgoing: before the next address of a domain is tried beside those that have not answered yet (RFC 8305, 5)."""
     upgrade: float = 10.0
     """Outgoing: the answer to the upgrade request."""
     document: float = 5.0

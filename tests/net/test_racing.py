@@ -10,7 +10,7 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from xmppfed.net.racing import Finish, race
+from xmppfed.net.racing import Finish, Start, race
 
 
 class Way:
@@ -118,7 +118,8 @@ class Ending(RaceCase):
 
     def test_ends_while_it_begins(self) -> None:
         """A way that leads nowhere at once makes room for the next without a pause; one that is there at once wins."""
-        ways = [partial(succeed, None), partial(succeed, None), partial(succeed, "there"), partial(succeed, "never")]
+        ends: list[str | None] = [None, None, "there", "never"]
+        ways: list[Start[str]] = [partial(succeed, end) for end in ends]
         finish: Finish[str] = self.successResultOf(race(self.clock, ways, delay=0.25, at_once=1))
         self.assertEqual((finish.winner, finish.left), ("there", tuple(ways[3:])))
         self.assertEqual(self.clock.getDelayedCalls(), [])

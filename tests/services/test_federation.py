@@ -24,8 +24,9 @@ from tests.services.s2s import (
     result,
     stream_error,
 )
+from xmppfed.core.namespaces import NS_STREAM
 from xmppfed.net.issuing import self_signed
-from xmppfed.services import federation
+from xmppfed.services.reaching import MAX_ATTEMPTS, Reaching
 
 SECOND, LAST = "127.0.9.2", "127.0.9.3"
 
@@ -42,6 +43,25 @@ class Mute(WebSocketPeer):
 
     def _shake(self) -> bool:
         return False
+
+
+class Slow(Script):
+    """Answers our header when the test says so."""
+
+    after = ""
+
+    def opening(self, text: str) -> None:
+        """Wait, if it is the first one."""
+        self.header_of_ours = text
+        if self.authenticated:
+            super().opening(text)
+
+    def answer(self) -> None:
+        """The answer."""
+        if self.lost is None:
+            super().opening(self.header_of_ours)
+        if self.after:
+            self.send(self.after)
 
 
 class Candidates(S2SCase):
@@ -91,45 +111,95 @@ class Candidates(S2SCase):
         self.assertIn(f"wanted a trusted one for {THEIRS}", own)
         self.assertIn("no connection: ", refused)
 
-    def test_no_connection_in_time(self) -> None:
-        """An address that never answers costs 10 s."""
-        self.network.blackhole(THEIR_ADDRESS)
-        second = self.listen(address=SECOND)
-        self.write(self.client)
-        self.network.advance(9.9)
-        self.assertEqual(second.peers, [])
-        self.network.advance(0.2)
-        self.assertEqual(second.peer.bodies, ["Art thou not Romeo?"])
-
-    def waited(self, first: Any, seconds: float) -> None:
-        """The first address is given up after so many seconds, not earlier, and the second used."""
+    def waited(self, seconds: float) -> Listener:
+        """The second address is tried after so many seconds, not earlier, and used."""
         second = self.listen(address=SECOND)
         self.write(self.client)
         self.network.advance(seconds - 0.1)
         self.assertEqual(second.peers, [])
         self.network.advance(0.2)
         self.assertEqual(second.peer.bodies, ["Art thou not Romeo?"])
+        return second
+
+    def overtaken(self, first: Any) -> None:
+        """The second address is tried beside the first after a quarter of a second; when it is faster the first is given
+        up, and nothing is left of it."""
+        self.waited(0.25)
+        self.assertIsNotNone(first.peer.lost)
+        self.assertEqual(len(self.policy.streams), 1)
+
+    def test_no_connection_in_time(self) -> None:
+        """An address that never answers costs a quarter of a second (RFC 8305, 5)."""
+        self.network.blackhole(THEIR_ADDRESS)
+        self.waited(0.25)
+
+    def test_no_tls(self) -> None:
+        """So does a server that takes the connection and never speaks TLS."""
+        first = Listener(self.network, THEIR_ADDRESS, None)
+        self.addCleanup(first.close)
+        self.overtaken(first)
+
+    def test_no_websocket(self) -> None:
+        """So does one that never answers the handshake of WebSocket."""
+        self.overtaken(self.listen(Mute))
+
+    def test_no_header(self) -> None:
+        """So does one that never sends `<open/>`."""
+        self.overtaken(self.listen(Silent))
+
+    def test_slow(self) -> None:
+        """A slow server that is there in the end wins where the others have led nowhere."""
+        self.network.blackhole(SECOND, LAST)
+        first = self.listen(Slow)
+        self.write(self.client)
+        self.network.advance(8)
+        first.peer.answer()
+        self.network.pump()
+        self.assertEqual(first.peer.bodies, ["Art thou not Romeo?"])
+        self.network.advance(30)
+        self.client.expect_nothing()
+
+    def test_faster(self) -> None:
+        """The first header wins, whoever was asked first; the others are cut, and get nothing."""
+        first, second = self.listen(Slow), self.listen(Slow, SECOND)
+        self.write(self.client)
+        self.network.advance(0.5)
+        second.peer.answer()
+        self.network.pump()
+        self.assertEqual((first.peer.bodies, second.peer.bodies), ([], ["Art thou not Romeo?"]))
+        self.assertIsNotNone(first.peer.lost)
+
+    def test_together(self) -> None:
+        """Of two headers that come at the same time one wins, and the stream of the other is cut."""
+        first, second = self.listen(Slow), self.listen(Slow, SECOND)
+        self.write(self.client)
+        self.network.advance(0.5)
+        first.peer.answer()
+        second.peer.answer()
+        self.network.pump()
+        self.assertEqual((first.peer.bodies, second.peer.bodies), (["Art thou not Romeo?"], []))
+        self.assertIsNotNone(second.peer.lost)
+
+    def test_no_features(self) -> None:
+        """Who has sent a header has won; should it come to nothing the others are tried, here after 30 s."""
+        kind = type("Featureless", (Script,), {"opening": lambda self, text: self.send(opening(THEIRS, OURS))})
+        first = self.listen(kind)
+        self.waited(30)
         self.network.advance(2)
         self.assertIsNotNone(first.peer.lost)
 
-    def test_no_tls(self) -> None:
-        """A server that takes the connection and never speaks TLS: 10 s."""
-        first = Listener(self.network, THEIR_ADDRESS, None)
-        self.addCleanup(first.close)
-        self.waited(first, 10)
-
-    def test_no_websocket(self) -> None:
-        """A server that never answers the handshake of WebSocket: 10 s."""
-        self.waited(self.listen(Mute), 10)
-
-    def test_no_header(self) -> None:
-        """A server that never sends `<open/>`: 10 s."""
-        self.waited(self.listen(Silent), 10)
-
-    def test_no_features(self) -> None:
-        """A server that never sends its features: 30 s."""
-        kind = type("Featureless", (Script,), {"opening": lambda self, text: self.send(opening(THEIRS, OURS))})
-        self.waited(self.listen(kind), 30)
+    def test_loses_after_the_header(self) -> None:
+        """Where the winner ends the stream behind its header, also those are tried again that it was faster than."""
+        kind = type("Refusing", (Slow,), {"after": f"<stream:error xmlns:stream='{NS_STREAM}'/>"})
+        first, second = self.listen(Slow), self.listen(kind, SECOND)
+        self.write(self.client)
+        self.network.advance(0.3)
+        second.peer.answer()
+        self.network.pump()
+        self.assertEqual([len(first.peers), len(second.peers)], [2, 1])
+        first.peer.answer()
+        self.network.pump()
+        self.assertEqual(first.peer.bodies, ["Art thou not Romeo?"])
 
     def test_reasons_of_time(self) -> None:
         """Each of these is told in words that say how long was waited for what."""
@@ -186,7 +256,7 @@ class ManyAddresses(S2SCase):
         client = self.juliet()
         self.write(client)
         _, text = self.bounced(client)
-        self.assertEqual(text.count("no connection: "), federation.MAX_ATTEMPTS)
+        self.assertEqual(text.count("no connection: "), MAX_ATTEMPTS)
         self.assertIn("14 more addresses were not tried", text)
         self.assertEqual(last.peers, [])
 
@@ -201,7 +271,7 @@ class Queue(S2SCase):
     def test_age(self) -> None:
         """What has waited for 60 s returns with `remote-server-timeout`, while the connecting goes on."""
         connecting: Deferred[Any] = Deferred()
-        self.patch(self.policy, "_try_all", lambda *_: _waits(connecting))
+        self.patch(self.policy, "_stream", lambda *_: _waits(connecting))
         self.write(self.client)
         self.network.advance(59)
         self.client.expect_nothing()
@@ -223,10 +293,11 @@ class Queue(S2SCase):
         def fault(*_: object) -> None:
             raise ZeroDivisionError("a detail")
 
-        for method in ("_try_all", "_features", "_attempt", "_dialback_secret"):
+        places = [(self.policy, "_stream"), (self.policy, "_features"), (self.policy, "_dialback_secret"), (Reaching, "_open")]
+        for place, method in places:
             with self.subTest(method):
                 self.policy._secret = None
-                patched = self.patch(self.policy, method, fault)
+                patched = self.patch(place, method, fault)
                 self.write(self.client)
                 self.assertEqual(self.bounced(self.client), ("internal-server-error", ""))
                 self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
@@ -263,7 +334,7 @@ class Queue(S2SCase):
 
     def test_stop_before_the_answer_of_dns(self) -> None:
         """Where the domain is still looked up."""
-        self.patch(self.policy._discovery, "candidates", lambda domain: Deferred())
+        self.patch(self.policy.discovery, "candidates", lambda domain: Deferred())
         self.stopped()
 
     def test_stop_while_asking(self) -> None:

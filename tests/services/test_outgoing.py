@@ -34,6 +34,7 @@ from tests.services.s2s import (
 from xmppfed.core.events import KeyVerified, Pair
 from xmppfed.net.issuing import Authority
 from xmppfed.services.outgoing import Outgoing
+from xmppfed.services.proof import Proof
 
 ERROR = (
     "<stream:error xmlns:stream='http://etherx.jabber.org/streams'>"
@@ -377,9 +378,9 @@ class GivenUp(S2SCase):
                 outgoing.lost(reason)
 
         connection: Any = Wireless()
-        outgoing = Outgoing(self.policy, Pair(OURS, THEIRS), connection, None)
-        outgoing.ready.cancel()
-        self.failureResultOf(outgoing.ready, CancelledError)
+        outgoing = Outgoing(self.policy, Pair(OURS, THEIRS), connection, Proof())
+        outgoing.opened.cancel()
+        self.failureResultOf(outgoing.opened, CancelledError)
         self.assertEqual(len(self.policy.streams), 0)
 
     def test_late_answer(self) -> None:

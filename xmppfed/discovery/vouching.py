@@ -19,11 +19,12 @@ from xmppfed.discovery.shared import SharedWork, together
 from xmppfed.discovery.urls import url_host
 from xmppfed.errors import DiscoveryError
 
-__all__ = ["MAX_ENTRIES", "MAX_LOOKUPS", "MAX_PER_MINUTE", "MAX_TTL", "MIN_TTL", "Vouched", "Vouching"]
+__all__ = ["MAX_ENTRIES", "MAX_LOOKUPS", "MAX_PER_MINUTE", "MAX_TTL", "MIN_TTL", "NEGATIVE_TTL", "Vouched", "Vouching"]
 
 MAX_TTL = 86_400
 MIN_TTL = 60
-"""Seconds: also how long it holds that a domain says nothing."""
+NEGATIVE_TTL = 600
+"""Seconds for which it holds that a domain says nothing."""
 MAX_ENTRIES = 1024
 MAX_LOOKUPS = 20
 """Look-ups at the same time on the word of strangers, who could make us knock at anybody's door."""
@@ -113,8 +114,8 @@ class Vouching:
             host = url_host(domain)
         except DiscoveryError as error:
             return Vouched(explanations=(str(error),))
-        pinned, posh = await together([self._pins(host), self._posh(posh_url(host))])
-        vouched, ttl = posh if pinned is None else pinned
+        said = await together([self._pins(host), self._posh(posh_url(host))])
+        vouched, ttl = next(one for one in said if one is not None)
         self._entries[domain] = _Entry(vouched, self._clock.seconds() + min(max(ttl, MIN_TTL), MAX_TTL))
         self._entries.move_to_end(domain)
         if len(self._entries) > MAX_ENTRIES:
@@ -132,7 +133,7 @@ class Vouching:
             return None
         return Vouched(document.pins, explanations=(f"{url}: {len(document.pins) or 'no'} key pin(s)",)), document.ttl or 0
 
-    async def _posh(self, url: str) -> _Said:
+    async def _posh(self, url: str) -> _Said | None:
         """The document, or the one it refers to; the shorter time counts (RFC 7711, 6), and one reference is the most."""
         try:
             document = parse_posh(await self._get(url))
@@ -144,6 +145,6 @@ class Vouching:
                 if document.url:
                     raise DiscoveryError("it refers to another document, as the one before it did")
         except DiscoveryError as error:
-            return Vouched(explanations=(f"{url}: {error}",)), 0
+            return Vouched(explanations=(f"{url}: {error}",)), NEGATIVE_TTL
         text = f"{url}: {len(document.fingerprints)} fingerprint(s)"
         return Vouched(fingerprints=document.fingerprints, explanations=(text,)), expires

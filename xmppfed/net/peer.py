@@ -25,6 +25,7 @@ __all__ = [
     "Connection",
     "PeerCertificate",
     "channel_bindings",
+    "dates_alone",
     "judge",
     "judge_presented",
     "keep_verdict",
@@ -128,6 +129,12 @@ def _described(leaf: x509.Certificate, chain: Sequence[x509.Certificate], proble
         spki_sha256=spki_sha256(leaf),
         der=leaf.public_bytes(serialization.Encoding.DER),
     )
+
+
+def dates_alone(certificate: PeerCertificate, now: datetime) -> tuple[str | None, datetime]:
+    """What is wrong at `now` with the dates of the certificate itself, whoever has signed it, and when it expires."""
+    leaf = x509.load_der_x509_certificate(certificate.der)
+    return validity_problem(leaf, now), leaf.not_valid_after_utc
 
 
 def channel_bindings(transport: object, server_leaf: x509.Certificate | None) -> dict[str, bytes]:

@@ -50,7 +50,7 @@ class _Race(Generic[T]):
         self._running: dict[Deferred[T | None], Start[T]] = {}
         self._timer: IDelayedCall | None = None
         self._over = False
-        self.finished: Deferred[Finish[T]] = Deferred(lambda _: self._stop())
+        self.finished: Deferred[Finish[T]] = Deferred(self._give_up)
 
     def begin_next(self) -> None:
         """Begin the next way, if there is one and room for it; the one after it comes when its time has come."""
@@ -76,6 +76,9 @@ class _Race(Generic[T]):
         else:
             left = self._stop()
             self.finished.callback(result if isinstance(result, Failure) else Finish(result, left))
+
+    def _give_up(self, finished: Deferred[Finish[T]]) -> None:
+        self._stop()
 
     def _stop(self) -> tuple[Start[T], ...]:
         """End everything that is under way; returns what has not led nowhere."""

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import hmac
-import secrets
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
 from enum import Enum
 from functools import partial
-from itertools import islice
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred, DeferredSemaphore
@@ -17,32 +14,30 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from xmppfed.core.events import Pair
-from xmppfed.core.identity import ascii_domain, domain_name_matched, host_matched
 from xmppfed.core.negotiation.dialback import InitiatingDialback, VerifyingDialback, dialback_key
 from xmppfed.core.negotiation.feature import Feature
 from xmppfed.core.negotiation.sasl import InitiatingSASL
 from xmppfed.core.sasl.registry import Credentials, create_client
 from xmppfed.core.sasl.steps import ClientMechanism, Offer
-from xmppfed.core.stream import Stream
-from xmppfed.discovery.candidates import Candidate
 from xmppfed.discovery.discovery import Discovery
+from xmppfed.discovery.vouching import Vouching
 from xmppfed.errors import DiscoveryError, SASLError, StanzaCondition, StanzaError, StreamError
 from xmppfed.net.certificates import moment
-from xmppfed.net.connection import Connection
-from xmppfed.net.dial import Dialer, DialFailed, Line, Target
+from xmppfed.net.dial import Dialer
 from xmppfed.net.gathering import Gathering
 from xmppfed.net.peer import PeerCertificate
 from xmppfed.net.tls import ServerContexts, TrustRoots
-from xmppfed.net.websocketwire import printable
 from xmppfed.routing.remotes import Remotes
-from xmppfed.services.outgoing import AttemptFailed, Outgoing
+from xmppfed.services.outgoing import Outgoing
+from xmppfed.services.proof import CLIENT, Proof, prove
+from xmppfed.services.reaching import Features, Reaching
+from xmppfed.services.trace import Trace, Traces
 from xmppfed.timeouts import Timeouts
 
-__all__ = ["MAX_ATTEMPTS", "MAX_QUESTIONS", "MAX_WAITING_QUESTIONS", "Federation", "SecretSource", "Trust"]
+__all__ = ["MAX_QUESTIONS", "MAX_WAITING_QUESTIONS", "Federation", "SecretSource", "Trust"]
 
 MAX_QUESTIONS = 50  # dialback verifications under way at once: strangers make us look up and connect with each
 MAX_WAITING_QUESTIONS = 1000
-MAX_ATTEMPTS = 16  # addresses tried for one stream: the domain names them, and could name hundreds of others' addresses
 _STOPPING = "This server is shutting down."
 
 
@@ -72,6 +67,7 @@ class Federation:
         domains: Collection[str],
         remotes: Remotes,
         discovery: Discovery,
+        vouching: Vouching,
         dialers: Mapping[str, Dialer],
         contexts: ServerContexts | None,
         trust_roots: TrustRoots,
@@ -83,7 +79,7 @@ class Federation:
         """`dialers` open wires by the kind of a candidate; `contexts` has the certificates that we show as a client;
         `limit` is the longest stanza taken from a server."""
         self.clock = clock
-        self._dialers = dialers
+        self.dialers = dialers
         self.domains = domains
         self.remotes = remotes
         self.trust = trust
@@ -91,8 +87,10 @@ class Federation:
         self.limit = limit
         self.trust_roots = trust_roots
         self.streams: Gathering[Any] = Gathering()
-        self._discovery = discovery
-        self._contexts = contexts
+        self.discovery = discovery
+        self.vouching = vouching
+        self.contexts = contexts
+        self.traces = Traces()
         self._secrets = secrets
         self._secret: bytes | None = None
         self._questions = DeferredSemaphore(MAX_QUESTIONS)
@@ -157,7 +155,7 @@ class Federation:
         return self._secret
 
     def _features(self, pair: Pair, secret: bytes) -> list[Feature]:
-        certificate = self._contexts is not None and self._contexts.certificate(pair.sender) is not None
+        certificate = self.contexts is not None and self.contexts.certificate(pair.sender) is not None
         credentials = Credentials(authzid=pair.sender, certificate=certificate)
         features: list[Feature] = [InitiatingSASL(partial(_mechanism, credentials))]
         if self.trust is not Trust.EXTERNAL:  # who is asked back by dialback has to answer, which that policy forbids
@@ -166,115 +164,49 @@ class Federation:
 
     def _reach(self, pair: Pair, features: Features) -> Deferred[Outgoing]:
         """A stream to `pair.to` that is ready for what it is made for; fails with a `DiscoveryError` of every reason."""
-        reaching = Deferred.fromCoroutine(self._try_all(pair, features))
+        trace = self.traces.begin(pair, self.clock.seconds())
+        reaching = Deferred.fromCoroutine(self._stream(features, trace))
         self._reaching.add(reaching)
-        return reaching.addBoth(self._reached, reaching)
+        return reaching.addBoth(self._reached, reaching, trace)
 
-    def _reached(self, result: Outgoing | Failure, reaching: Deferred[Outgoing]) -> Outgoing | Failure:
-        self._reaching.discard(reaching)
-        if self.stopping and isinstance(result, Failure):
-            return Failure(DiscoveryError(_STOPPING))
-        return result
-
-    async def _try_all(self, pair: Pair, features: Features) -> Outgoing:
+    async def _stream(self, features: Features, trace: Trace) -> Outgoing:
         if self.stopping:
             raise DiscoveryError(_STOPPING)
-        found = await self._discovery.candidates(pair.to)
-        reasons = list(found.explanations)
-        targets = _targets(found.candidates)
-        for candidate, address in islice(targets, MAX_ATTEMPTS):
-            try:
-                return await self._attempt(pair, candidate, address, features())
-            except (DialFailed, AttemptFailed) as error:
-                if self.stopping:
-                    raise
-                reasons.append(f"{candidate.url} at {address}: {error}")
-        if left := sum(1 for _ in targets):
-            reasons.append(f"{left} more addresses were not tried; {MAX_ATTEMPTS} are the most.")
-        self._discovery.expire(pair.to)
-        raise DiscoveryError("\n".join(reasons))
+        return await Reaching(self, features, trace).stream()
 
-    async def _attempt(self, pair: Pair, candidate: Candidate, address: str, features: Sequence[Feature]) -> Outgoing:
-        line, certificate = await self._dial(pair, candidate, address)
-        new_id = partial(secrets.token_hex, 16)
-        stream = Stream(line.framing, features, receiving=False, new_id=new_id, limit=self.limit, secure=True)
+    def _reached(self, result: Outgoing | Failure, reaching: Deferred[Outgoing], trace: Trace) -> Outgoing | Failure:
+        self._reaching.discard(reaching)
+        trace.seconds = self.clock.seconds() - trace.began
+        if isinstance(result, Failure):
+            if self.stopping:
+                result = Failure(DiscoveryError(_STOPPING))
+            trace.failure = str(result.value)
+        return result
 
-        def made(connection: Connection[Outgoing]) -> Outgoing:
-            return Outgoing(self, pair, connection, certificate)
-
-        connection = Connection(stream, line.wire, made, self.clock, self.timeouts, self.timeouts.server_silence)
-        outgoing = connection.owner
-        line.attach(connection)
-        stream.open(pair.sender, pair.to)
-        connection.answered()
-        return await outgoing.ready
-
-    async def _dial(self, pair: Pair, candidate: Candidate, address: str) -> tuple[Line, PeerCertificate | None]:
-        """A wire, and the certificate that was judged; a server that shows a wrong one is asked for the domain's own."""
-        own = self._contexts.certificate(pair.sender) if self._contexts is not None else None
-        verdict = _Verdict(partial(self.refusal, pair.to, candidate.accepted_names))
-        names = dict.fromkeys([candidate.sni, ascii_domain(pair.to) or candidate.sni])
-        for sni in names:
-            target = Target(candidate.url, address, candidate.port, sni)
-            try:
-                line = await self._dialers[candidate.kind].dial(target, own, self.trust_roots, verdict)
-            except DialFailed:
-                if verdict.reason is None:
-                    raise
-            else:
-                return line, verdict.certificate
-        raise DialFailed(f"{verdict.reason} (SNI {' and '.join(names)})")
-
-    def at_expiry(self, certificate: PeerCertificate, act: Callable[[], object]) -> IDelayedCall:
+    def at_expiry(self, proof: Proof, act: Callable[[], object]) -> IDelayedCall | None:
         """What a certificate proved holds as long as the certificate (RFC 6120, 13.7.2.3): then comes `act`."""
-        left = (certificate.not_after - moment(self.clock)).total_seconds()
+        if proof.until is None:
+            return None
+        left = (proof.until - moment(self.clock)).total_seconds()
         return self.clock.callLater(max(left, 0), act)
 
     # Judging others.
 
-    def refusal(self, domain: str, accepted: Collection[str], certificate: PeerCertificate | None) -> str | None:
-        """Why a server that we reached is not `domain`; `accepted` are names that a trusted document delegated to."""
+    def prove_server(self, domain: str, accepted: Collection[str], certificate: PeerCertificate | None) -> Proof:
+        """Whether a server that we reached is the domain; `accepted` are names that a trusted document delegated to."""
         if self.trust is Trust.DIALBACK_WITHOUT_VERIFIED_TLS:
-            return None
-        proved = certificate is not None and any(host_matched(certificate.names, name) for name in accepted)
-        return _mismatch("certificate", certificate, domain, ", ".join(sorted({domain, *accepted})), proved=proved)
+            return Proof()
+        vouched = self.vouching.known(domain)
+        return prove(domain, certificate, moment(self.clock), accepted=accepted, vouched=vouched)
 
-    def unproved(self, domain: str, certificate: PeerCertificate | None) -> str | None:
-        """Why a certificate does not prove an incoming stream to be from `domain`; names from host-meta never do."""
-        return _mismatch("client certificate", certificate, domain, domain)
+    def prove_client(self, domain: str, certificate: PeerCertificate | None) -> Proof:
+        """Whether an incoming stream is from the domain; names from host-meta never prove that."""
+        return prove(domain, certificate, moment(self.clock), what=CLIENT, vouched=self.vouching.known(domain))
 
-
-Features = Callable[[], Sequence[Feature]]
-
-
-@dataclass(slots=True)
-class _Verdict:
-    """Judges the certificate of a server that was dialed, and remembers."""
-
-    judge: Callable[[PeerCertificate | None], str | None]
-    certificate: PeerCertificate | None = None
-    reason: str | None = None
-
-    def __call__(self, certificate: PeerCertificate | None) -> str | None:
-        self.certificate, self.reason = certificate, self.judge(certificate)
-        return self.reason
-
-
-def _mismatch(what: str, certificate: PeerCertificate | None, domain: str, wanted: str, *, proved: bool = False) -> str | None:
-    """Why a certificate does not prove the domain, in words; `proved` says that another name in it was enough."""
-    if certificate is None:
-        return f"found no {what}; wanted one for {wanted}"
-    names = printable(str(certificate.names))  # whatever a stranger may have had signed, or has signed himself
-    if certificate.problems:
-        problems = "; ".join(certificate.problems)
-        return f"found a {what} for {names} ({problems}); wanted a trusted one for {wanted}"
-    if not proved and domain_name_matched(certificate.names, domain) is None:
-        return f"found a {what} for {names}; wanted one for {wanted}"
-    return None
-
-
-def _targets(candidates: Sequence[Candidate]) -> Iterator[tuple[Candidate, str]]:
-    return ((candidate, address) for candidate in candidates for address in candidate.addresses)
+    async def ask_about_client(self, domain: str, certificate: PeerCertificate) -> Proof:
+        """The same after the domain was asked whether it vouches for the certificate."""
+        vouched = await self.vouching.look_up_for_stranger(domain)
+        return prove(domain, certificate, moment(self.clock), what=CLIENT, vouched=vouched)
 
 
 def _verifying(pair: Pair, stream_id: str, key: str) -> list[Feature]:

@@ -42,9 +42,11 @@ from xmppfed.errors import (
 )
 from xmppfed.net.arrival import Arrival
 from xmppfed.net.connection import Connection
+from xmppfed.net.peer import PeerCertificate
 from xmppfed.net.websocketwire import printable
 from xmppfed.routing.router import Router
 from xmppfed.services.federation import Federation, Trust
+from xmppfed.services.proof import Proof
 
 __all__ = ["MAX_PAIRS", "Incoming"]
 
@@ -65,6 +67,7 @@ class Incoming:
         "_federation",
         "_gone",
         "_pairs",
+        "_proof",
         "_router",
         "_stream",
         "_work",
@@ -77,6 +80,7 @@ class Incoming:
         self._connection = connection
         self._stream = connection.stream
         self._domain = ""
+        self._proof = Proof()
         self._pairs: set[Pair] = set()
         self._dialback = ReceivingDialback()
         self._external = ReceivingSASL({"EXTERNAL": partial(create_server, "EXTERNAL", "", {})})
@@ -126,16 +130,34 @@ class Incoming:
     def _open(self, sender: str | None, to: str | None) -> None:
         """Offer what can prove the peer to be the domain it says it is."""
         local, self._domain = _domain(to), _domain(sender)
-        unproved = self._federation.unproved(self._domain, self._arrival.certificate) if self._domain else "found no 'from'"
-        refusal = self._refusal(local, sender, to, unproved)
+        refusal = self._refusal(local, sender, to)
         if refusal is not None:
             self._stream.fail(refusal)
             return
-        if unproved is not None:
-            self.log.info("{domain} cannot use EXTERNAL: {reason}", domain=self._domain, reason=unproved)
-        self._stream.accept(local, self._features(external=unproved is None))
+        certificate = self._arrival.certificate
+        self._proof = (
+            self._federation.prove_client(self._domain, certificate) if self._domain else Proof(problem="found no 'from'")
+        )
+        if self._proof.by or certificate is None or not self._domain:
+            self._accept(local)
+        else:
+            self._later(self._ask_and_accept(local, certificate))
 
-    def _refusal(self, local: str, sender: str | None, to: str | None, unproved: str | None) -> StreamError | None:
+    async def _ask_and_accept(self, local: str, certificate: PeerCertificate) -> None:
+        """A certificate that proves nothing by itself may be one that the domain vouches for."""
+        self._proof = await self._federation.ask_about_client(self._domain, certificate)
+        self._accept(local)
+
+    def _accept(self, local: str) -> None:
+        problem = self._proof.problem
+        if problem and self._federation.trust is Trust.EXTERNAL:
+            self._stream.fail(StreamError(StreamCondition.NOT_AUTHORIZED, f"{problem[0].upper()}{problem[1:]}."))
+            return
+        if problem:
+            self.log.info("{domain} cannot use EXTERNAL: {reason}", domain=self._domain, reason=problem)
+        self._stream.accept(local, self._features(external=not problem))
+
+    def _refusal(self, local: str, sender: str | None, to: str | None) -> StreamError | None:
         """Why a stream with this header is not for us."""
         if self._federation.stopping:
             return StreamError(StreamCondition.SYSTEM_SHUTDOWN)
@@ -145,8 +167,6 @@ class Incoming:
             return StreamError(StreamCondition.IMPROPER_ADDRESSING, f"Found {ascii(sender)[:64]} as 'from'; wanted a domain.")
         if self._domain in self._federation.domains:
             return StreamError(StreamCondition.INVALID_FROM, f"Found {self._domain} as 'from'; that is served here.")
-        if unproved is not None and self._federation.trust is Trust.EXTERNAL:
-            return StreamError(StreamCondition.NOT_AUTHORIZED, f"{unproved[0].upper()}{unproved[1:]}.")
         return None
 
     def _features(self, *, external: bool) -> list[Feature]:
@@ -170,10 +190,8 @@ class Incoming:
 
     def _expire_with_certificate(self) -> None:
         """What the certificate proved holds as long as the certificate (RFC 6120, 13.7.2.3)."""
-        certificate = self._arrival.certificate
-        assert certificate is not None  # EXTERNAL was offered because of it
         expired = StreamError(StreamCondition.RESET, f"The certificate of {self._domain} has expired.")
-        self._expiry = self._federation.at_expiry(certificate, lambda: self._connection.fail(expired))
+        self._expiry = self._federation.at_expiry(self._proof, lambda: self._connection.fail(expired))
 
     async def _verify(self, pair: Pair, key: str, stream_id: str) -> None:
         """Dialback as the receiving server (XEP-0220, 2.1.2): ask the authoritative one."""

@@ -17,12 +17,13 @@ from xmppfed.core.events import (
     StanzaReceived,
     StreamClosed,
     StreamFailed,
+    StreamOpened,
 )
 from xmppfed.core.stanza import Stanza
 from xmppfed.errors import StreamCondition, StreamError, XMPPFedError
 from xmppfed.net.connection import Connection
-from xmppfed.net.peer import PeerCertificate
 from xmppfed.net.websocketwire import printable
+from xmppfed.services.proof import Proof
 
 if TYPE_CHECKING:
     from xmppfed.services.federation import Federation
@@ -35,17 +36,19 @@ class AttemptFailed(XMPPFedError):
 
 
 class Outgoing:
-    """Owns a stream to `pair.to`. `ready` gives this object once the stream has reached what it is for."""
+    """Owns a stream to `pair.to`: `opened` when the server has answered, `ready` when it has reached what it is for."""
 
     log = Logger()
     __slots__ = (
-        "_certificate",
         "_connection",
         "_established",
         "_expiry",
         "_federation",
         "_pair",
+        "_proof",
         "_reasons",
+        "_waiting",
+        "opened",
         "ready",
         "verdict",
     )
@@ -55,23 +58,30 @@ class Outgoing:
         federation: Federation,
         pair: Pair,
         connection: Connection[Outgoing],
-        certificate: PeerCertificate | None,
+        proof: Proof,
     ) -> None:
-        """`certificate` is what the server proved itself by. Cancelling `ready` gives the stream up."""
+        """`proof` is what the server proved itself by. Cancelling `opened`, and then `ready`, gives the stream up."""
         self._federation = federation
         self._pair = pair
         self._connection = connection
-        self._certificate = certificate
+        self._proof = proof
         self._reasons: list[str] = []
         self._established = False
         self._expiry: IDelayedCall | None = None
         self.verdict: str | None = None  # why the key we asked about is not valid
-        self.ready: Deferred[Outgoing] = Deferred(self._give_up)
+        self.opened: Deferred[None] = Deferred(self._give_up)
+        self.ready: Deferred[None] = Deferred(self._give_up)
+        self._waiting: Deferred[None] | None = self.opened  # for which somebody waits
         federation.streams.add(self)
 
     def send(self, stanza: Stanza) -> None:
         """Send a stanza of the pair."""
         self._connection.send(stanza)
+
+    @property
+    def mechanism(self) -> str:
+        """By what the stream is authenticated."""
+        return self._connection.stream.mechanism
 
     def close(self) -> None:
         """The stream has done what it was for."""
@@ -84,6 +94,8 @@ class Outgoing:
     def handle(self, event: Event) -> None:
         """Judge what the server did."""
         match event:
+            case StreamOpened():
+                self._open()
             case Established():
                 self._establish()
             case KeyVerified(_, _, valid, reason):
@@ -110,8 +122,7 @@ class Outgoing:
 
     def _establish(self) -> None:
         self._established = True
-        if self._certificate is not None and not self._certificate.problems:
-            self._expiry = self._federation.at_expiry(self._certificate, self._expired)
+        self._expiry = self._federation.at_expiry(self._proof, self._expired)
         self.log.info(
             "stream from {sender} to {to} is established by {mechanism}",
             sender=self._pair.sender,
@@ -125,18 +136,27 @@ class Outgoing:
         self._leave("the server's certificate has expired")
         self._connection.close()
 
-    def _ready(self) -> None:
-        if not self.ready.called:
-            self.ready.callback(self)
+    def _open(self) -> None:
+        """The server has answered our header; after a restart it does so again."""
+        if self._waiting is self.opened:
+            self._waiting = self.ready
+            self.opened.callback(None)
 
-    def _give_up(self, ready: Deferred[Outgoing]) -> None:
-        ready.errback(CancelledError())
+    def _ready(self) -> None:
+        if self._waiting is self.ready:
+            self._waiting = None
+            self.ready.callback(None)
+
+    def _give_up(self, waiting: Deferred[None]) -> None:
+        self._waiting = None
+        waiting.errback(CancelledError())
         self._connection.cut("nobody waits for this stream any more")
 
     def _leave(self, reason: str) -> None:
         """Nothing can be sent any more; who waits for the stream hears every reason."""
-        if not self.ready.called:
-            self.ready.errback(AttemptFailed("; ".join([*self._reasons, reason])))
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.errback(AttemptFailed("; ".join([*self._reasons, reason])))
         elif self._established:
             self._established = False
             self._federation.remotes.lost(self._pair)
