@@ -86,7 +86,7 @@ class Outgoing(VouchedCase):
         self.documents[META] = pinned(self.own)
         listener = self.reached()
         self.assertEqual(listener.peer.bodies, ["Art thou not Romeo?"])
-        (attempt,) = self.policy.traces.of(THEIRS).attempts  # type: ignore[union-attr]
+        (attempt,) = self.policy.traces.of(THEIRS).attempts
         self.assertEqual(attempt.proof, "its key, which host-meta.json pins (XEP-0487)")
 
     def test_posh(self) -> None:
