@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint
-from typing import Any
+from typing import Any, ClassVar, cast
 
 from twisted.application.service import IService, MultiService
 from twisted.internet.defer import Deferred
@@ -22,10 +22,12 @@ from xmppfed.extend import (
     Host,
     Module,
     Options,
+    Pair,
     Resource,
     Stanza,
     StanzaCondition,
     StanzaError,
+    broken,
     delivered,
     hook,
     inline,
@@ -35,6 +37,8 @@ from xmppfed.extend import (
     offer,
     owner_only,
     presence,
+    session,
+    subscribed,
 )
 
 NS = "urn:example:lamp"
@@ -100,8 +104,8 @@ class Lamp(Module):
         self.host.route(stanza.with_attributes(to=JULIET))
 
     @presence("own")
-    def greet(self, stanza: Stanza) -> None:
-        self.seen.append(stanza.attributes["from"])
+    def greet(self, stanza: Stanza, resource: Resource) -> None:
+        self.seen.append(resource.full)
 
     @presence("subscription")
     def answer_probe(self, stanza: Stanza) -> Stanza:
@@ -176,6 +180,48 @@ class MarkedMethodsTests(SynchronousTestCase):
         server.route(stanza("presence", "probe", "nurse@example.org", sender=JULIET))
         self.assertEqual([each.type for each in server.juliet.take()], ["unavailable"])
 
+    def test_sessions_and_streams(self) -> None:
+        """Binding, the end of a session and of the last one, and broken streams are seen."""
+
+        class Watching(Module):
+            seen: ClassVar[list[object]] = []
+
+            @session("binding")
+            async def prepare(self, account: JID) -> None:
+                self.seen.append(account)
+
+            @session("ended")
+            def ended(self, resource: Resource) -> None:
+                self.seen.append(resource.full)
+
+            @session("left")
+            def left(self, account: JID) -> None:
+                self.seen.append(account)
+
+            @broken
+            def doubt(self, pair: Pair) -> None:
+                self.seen.append(pair)
+
+        server, account = Hosting(Watching), JID.parse(JULIET).bare
+        self.successResultOf(Deferred.fromCoroutine(cast(Any, server.handlers.binders[0](account))))
+        server.sessions.remove(server.juliet)
+        server.router.broken([Pair("example.net", "example.org")])
+        self.assertEqual(Watching.seen, [account, JULIET, account, Pair("example.net", "example.org")])
+
+    def test_who_sees_whom(self) -> None:
+        """One module knows who is subscribed to whose presence; without it nobody is."""
+
+        class Knowing(Module):
+            @subscribed
+            async def sees(self, account: JID, watcher: JID) -> bool:
+                return account.local == "juliet" and watcher.local == "romeo"
+
+        juliet, romeo = JID.parse("juliet@example.org"), JID.parse("romeo@example.net")
+        for modules, wanted in (((Knowing,), [True, False]), ((), [False, False])):
+            host = Hosting(*modules, Module).modules[-1].host
+            found = [Deferred.fromCoroutine(cast(Any, host.subscribed(*pair))) for pair in ((juliet, romeo), (romeo, juliet))]
+            self.assertEqual([self.successResultOf(each) for each in found], wanted)
+
     def test_an_overridden_method_is_marked_anew(self) -> None:
         """A subclass that replaces a method without a mark withdraws it; what it inherits stays marked."""
 
@@ -206,6 +252,7 @@ class WrongUseTests(SynchronousTestCase):
         self.assertIn("Wanted: server, undeliverable.", self.refused(message, "own"))
         self.assertIn("Wanted: own, subscription.", self.refused(presence, "routed"))
         self.assertIn("Wanted: sent, received, routed.", self.refused(hook, "own"))
+        self.assertIn("Wanted: binding, ended, left.", self.refused(session, "own"))
         self.assertIn("Wanted: stranger, client, server.", self.refused(offer, "account"))
 
     def test_tags(self) -> None:
@@ -270,6 +317,7 @@ class LoadTests(SynchronousTestCase):
         """What the project brings is registered as anybody's module is."""
         for name in ("disco", "ping", "version"):
             self.assertEqual(extend.load(name).__module__, f"xmppfed.modules.{name}")
+        self.assertEqual(extend.load("roster").__module__, "xmppfed.modules.roster.module")
 
     def test_unknown(self) -> None:
         """An unknown name is answered with the known ones."""

@@ -116,7 +116,7 @@ class _Assembly:
         self._trust = TrustRoots.load(config.trust_anchors)
         files = certificates(config)
         self._contexts = ServerContexts(files, self._trust) if files else None
-        self._sessions, self._handlers = Sessions(), Handlers()
+        self._sessions, self._handlers = Sessions(config.max_sessions), Handlers()
         self._remotes = Remotes(world.reactor, self._connect, world.timeouts)
         self._router = Router(config.domains, self._sessions, self._remotes, self._handlers)
         known = _known(world.modules)
@@ -234,6 +234,10 @@ class _Assembly:
             features=self._handlers.features,
             forms=self._handlers.forms,
             resources=self._sessions.resources_of,
+            resource=self._sessions.resources.get,
+            is_connected=self._sessions.is_connected,
+            hold=self._router.hold,
+            subscribed=self._handlers.subscribed,
             records=self._world.storage.records,
             clock=self._world.reactor,
         )

@@ -20,6 +20,7 @@ from twisted.internet.endpoints import serverFromString
 from xmppfed.core.jid import prepare_domain
 from xmppfed.errors import JIDError
 from xmppfed.options import (
+    MAX_SESSIONS,
     C2SWebSocketOptions,
     DomainOptions,
     GeneralOptions,
@@ -64,6 +65,7 @@ class Config:
     data_dir: Path
     trust_anchors: tuple[Path, ...] = ()
     allow_private_addresses: tuple[Network, ...] = ()
+    max_sessions: int = MAX_SESSIONS
     domains: Mapping[str, DomainOptions]
     services: Services = field(default_factory=Services)
     modules: Mapping[str, msgspec.Struct] = field(default_factory=dict)
@@ -90,6 +92,7 @@ def load(file: Path, module_options: Mapping[str, type[msgspec.Struct]]) -> Conf
         data_dir=general.data_dir,
         trust_anchors=general.trust_anchors,
         allow_private_addresses=tuple(map(ipaddress.ip_network, general.allow_private_addresses)),
+        max_sessions=general.max_sessions,
         domains=domains,
         services=_services(top, domains),
         modules=_modules(top.table("modules"), module_options),

@@ -21,7 +21,7 @@ reasons are in docs/design/0005-modules-and-hooks.md.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
@@ -31,12 +31,13 @@ from twisted.application.service import Service
 from twisted.internet.interfaces import IReactorTime
 
 from xmppfed.core.element import Element
+from xmppfed.core.events import Pair
 from xmppfed.core.jid import JID
 from xmppfed.core.stanza import Stanza
 from xmppfed.errors import ConfigError, JIDError, StanzaCondition, StanzaError
 from xmppfed.routing.handlers import OFFERED, POINTS, TARGETS, Handlers, Key, Stranger
 from xmppfed.routing.sessions import Resource
-from xmppfed.storage.interface import CollectionFull, NoSuchAccount, Records
+from xmppfed.storage.interface import CollectionFull, NoSuchAccount, Records, StorageError
 from xmppfed.tables import Options
 
 __all__ = [
@@ -49,12 +50,15 @@ __all__ = [
     "Module",
     "NoSuchAccount",
     "Options",
+    "Pair",
     "Reply",
     "Resource",
     "Stanza",
     "StanzaCondition",
     "StanzaError",
+    "StorageError",
     "Stranger",
+    "broken",
     "delivered",
     "hook",
     "inline",
@@ -67,6 +71,8 @@ __all__ = [
     "owner_only",
     "presence",
     "register",
+    "session",
+    "subscribed",
 ]
 
 Target: TypeAlias = Literal["server", "account", "stranger"]
@@ -78,7 +84,12 @@ MessagePoint: TypeAlias = Literal["server", "undeliverable"]
 is available."""
 
 PresencePoint: TypeAlias = Literal["own", "subscription"]
-"""`own`: look on when a local resource changes its presence. `subscription`: take requests and probes for accounts."""
+"""`own`: look on when a local resource changes its presence; the method gets the `Resource` as its second argument.
+`subscription`: take requests and probes for accounts."""
+
+SessionPoint: TypeAlias = Literal["binding", "ended", "left"]
+"""`binding`: read what is needed of an account (a JID) before a resource of it is bound. `ended`: a `Resource` is gone.
+`left`: an account has no session any more, or is itself no more."""
 
 HookPoint: TypeAlias = Literal["sent", "received", "routed"]
 """`sent`: what a client of ours sends; `received`: what another server sends, its sender verified. `routed`: all that goes
@@ -99,6 +110,8 @@ _Hook = TypeVar("_Hook", bound=Callable[[Any, Stanza], Stanza | None])
 _Copier = TypeVar("_Copier", bound=Callable[[Any, Stanza, Sequence[Resource]], None])
 _Enabler = TypeVar("_Enabler", bound=Callable[[Any, Resource, Element], Element | None])
 _Offer = TypeVar("_Offer", bound=Callable[[Any], Element])
+_Breaker = TypeVar("_Breaker", bound=Callable[[Any, Pair], None])
+_Knower = TypeVar("_Knower", bound=Callable[[Any, JID, JID], Awaitable[bool]])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +128,15 @@ class Host:
     """What they tell of the server besides (XEP-0128)."""
     resources: Callable[[str], Sequence[Resource]]
     """The sessions of an account by its bare address as text, the oldest first."""
+    resource: Callable[[str], Resource | None]
+    """The session with this full address as text."""
+    is_connected: Callable[[str], bool]
+    """Whether an account, by its bare address, has sessions, or is just getting its first."""
+    hold: Callable[[Stanza, Coroutine[Any, Any, None]], None]
+    """Do what takes time in the place of a stanza. What comes later between the same two accounts waits until it is done
+    (RFC 6120, 10.1), and nobody else; what it raises is answered as if the stanza were refused."""
+    subscribed: Callable[[JID, JID], Awaitable[bool]]
+    """Whether an account, the first, lets the second see its presence."""
     records: Records
     """What is kept for accounts, beyond a restart."""
     clock: IReactorTime
@@ -179,6 +201,22 @@ def delivered(method: _Copier) -> _Copier:
     """See each message to one of our accounts when it was delivered, or found nobody to be delivered to, with the resources
     of the account that did not get it; only when there are any."""
     return _marked(("message", "delivered"))(method)
+
+
+def session(point: SessionPoint) -> Callable[[_Method], _Method]:
+    """See sessions come and go. What reads for `binding` may be `async`: the client waits, and StanzaError refuses it."""
+    _check("session", "point", point, POINTS["session"])
+    return _marked(("session", point))
+
+
+def broken(method: _Breaker) -> _Breaker:
+    """Hear that a stream from another domain (`pair.sender`) to one of ours broke, so that something may be lost."""
+    return _marked(("stream", "broken"))(method)
+
+
+def subscribed(method: _Knower) -> _Knower:
+    """Say whether an account, the first, lets the second see its presence; there is one who knows."""
+    return _marked(("roster", "subscribed"))(method)
 
 
 def offer(whom: Offered) -> Callable[[_Offer], _Offer]:

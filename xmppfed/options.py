@@ -13,6 +13,7 @@ from msgspec import Meta
 from xmppfed.tables import Options
 
 __all__ = [
+    "MAX_SESSIONS",
     "C2SWebSocketOptions",
     "DomainOptions",
     "GeneralOptions",
@@ -20,6 +21,8 @@ __all__ = [
     "S2SWebSocketOptions",
     "StaticRoute",
 ]
+
+MAX_SESSIONS = 20
 
 
 class GeneralOptions(Options, frozen=True):
@@ -40,6 +43,9 @@ class GeneralOptions(Options, frozen=True):
         tuple[str, ...],
         Meta(description="Networks that federation may connect to besides public addresses.", examples=[["10.0.0.0/8"]]),
     ] = ()
+    max_sessions: Annotated[
+        int, Meta(ge=1, description="How many sessions one account may have at once, over all services.", examples=[10])
+    ] = MAX_SESSIONS
 
 
 class DomainOptions(Options, frozen=True):

@@ -22,6 +22,10 @@ class Hosting(Server):
             features=self.handlers.features,
             forms=self.handlers.forms,
             resources=self.sessions.resources_of,
+            resource=self.sessions.resources.get,
+            is_connected=self.sessions.is_connected,
+            hold=self.router.hold,
+            subscribed=self.handlers.subscribed,
             records=self.storage.records,
             clock=self.clock,
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted.internet.task import Clock
 
 from xmppfed.core.element import Element
@@ -24,6 +26,7 @@ class RecordingSession:
         self._jid = JID.parse(jid)
         self.delivered: list[Stanza] = []
         self.errors: list[StreamError] = []
+        self.confirming: list[Callable[[], None]] = []
 
     @property
     def jid(self) -> JID:
@@ -31,6 +34,9 @@ class RecordingSession:
 
     def deliver(self, stanza: Stanza) -> None:
         self.delivered.append(stanza)
+
+    def confirm(self, done: Callable[[], None]) -> None:
+        self.confirming.append(done)
 
     def end(self, error: StreamError) -> None:
         self.errors.append(error)

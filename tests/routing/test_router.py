@@ -15,6 +15,7 @@ from xmppfed.core.events import Pair
 from xmppfed.core.namespaces import NS_CLIENT
 from xmppfed.core.stanza import Kind, Stanza
 from xmppfed.errors import StanzaCondition, StanzaError
+from xmppfed.routing.sessions import Resource
 
 BARE = "juliet@example.org"
 BALCONY, CHAMBER = f"{BARE}/balcony", f"{BARE}/chamber"
@@ -83,10 +84,11 @@ class FullAddressTests(SynchronousTestCase):
         self.assertEqual([each.attributes["to"] for each in balcony.take()], ["JULIET@Example.ORG/balcony"])
 
     def test_absent_message_goes_by_its_type(self) -> None:
-        """Without a session: normal and chat go as to the bare address, headline and error nowhere, groupchat back."""
+        """Without a session: chat goes as to the bare address, headline and error nowhere, all else back (8.5.3.2.1)."""
         for type, reached, refusal in (
-            (None, True, ""),
-            ("normal", True, ""),
+            (None, False, "service-unavailable"),
+            ("normal", False, "service-unavailable"),
+            ("unheard-of", False, "service-unavailable"),
             ("chat", True, ""),
             ("headline", False, ""),
             ("error", False, ""),
@@ -380,7 +382,8 @@ class OwnPresenceTests(SynchronousTestCase):
         server = Server()
         seen: list[tuple[str | None, int]] = []
 
-        def look(stanza: Stanza) -> None:
+        def look(stanza: Stanza, resource: Resource) -> None:
+            self.assertEqual(resource.full, BALCONY)
             seen.append((stanza.type, len(server.sessions.accounts[BARE].available)))
 
         server.session(CHAMBER, 1)

@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.routing.fakes import RecordingSession, Server, available
 from xmppfed.core.jid import JID
 from xmppfed.core.stanza import Stanza
-from xmppfed.errors import StreamCondition, StreamError
+from xmppfed.errors import StanzaCondition, StanzaError, StreamCondition, StreamError
 from xmppfed.routing.sessions import Sessions
 
 JULIET = JID.parse("juliet@example.org")
@@ -50,9 +50,112 @@ class AddingTests(SynchronousTestCase):
         server.sessions.remove(older)
         self.assertEqual(server.sessions.of(JULIET), (newer,))
 
+    def test_limit(self) -> None:
+        """An account has so many sessions; one more is refused with resource-constraint (RFC 6120, 7.6.2.1), unless it takes
+        the place of another. Other accounts have their own."""
+        sessions = Sessions(most=2)
+        sessions.ended = lambda _: None
+        for resource in ("balcony", "chamber"):
+            sessions.add(RecordingSession(f"juliet@example.org/{resource}"))
+        error = self.assertRaises(StanzaError, sessions.add, RecordingSession("juliet@example.org/garden"))
+        self.assertEqual((error.condition, error.type), (StanzaCondition.RESOURCE_CONSTRAINT, "wait"))
+        self.assertIn("2 sessions", error.text)
+        sessions.add(RecordingSession("juliet@example.org/balcony"))
+        sessions.add(RecordingSession("nurse@example.org/hall"))
+        self.assertEqual(len(sessions.of(JULIET)), 2)
+
+
+class ExpectingTests(SynchronousTestCase):
+    """A session is about to come."""
+
+    def test_an_expected_account_is_connected(self) -> None:
+        """While a resource is being bound the account counts as connected, and has nobody; if none comes it has left."""
+        server = Server()
+        left: list[JID] = []
+        server.handlers.add(("session", "left"), left.append, "m")
+        with server.sessions.expecting(JULIET):
+            self.assertTrue(server.sessions.is_connected("juliet@example.org"))
+            self.assertEqual(server.sessions.of(JULIET), ())
+            with server.sessions.expecting(JULIET):
+                pass
+            self.assertEqual(left, [])
+        self.assertEqual((left, server.sessions.is_connected("juliet@example.org")), ([JULIET], False))
+
+    def test_a_session_that_came_stays(self) -> None:
+        """With it the account stays connected, until it ends."""
+        server = Server()
+        left: list[JID] = []
+        server.handlers.add(("session", "left"), left.append, "m")
+        with server.sessions.expecting(JULIET):
+            balcony = server.session("juliet@example.org/balcony")
+        self.assertEqual((left, server.sessions.is_connected("juliet@example.org")), ([], True))
+        server.sessions.remove(balcony)
+        self.assertEqual(left, [JULIET])
+
+    def test_a_replaced_session_does_not_leave(self) -> None:
+        """An account whose only session is replaced by another has not been without."""
+        server = Server()
+        left: list[JID] = []
+        server.handlers.add(("session", "left"), left.append, "m")
+        server.session("juliet@example.org/balcony")
+        server.session("juliet@example.org/balcony")
+        self.assertEqual(left, [])
+
 
 class RemovingTests(SynchronousTestCase):
     """A session goes."""
+
+    def test_modules_hear_of_it(self) -> None:
+        """Of each session that ends, whether it was available or not: after its presence, before the account has left."""
+        server = Server()
+        seen: list[str] = []
+        server.handlers.add(("presence", "own"), lambda stanza, resource: seen.append(f"{resource.full} {stanza.type}"), "m")
+        server.handlers.add(("session", "ended"), lambda resource: seen.append(f"{resource.full} ended"), "m")
+        server.handlers.add(("session", "left"), lambda account: seen.append(f"{account} left"), "m")
+        balcony = server.session("juliet@example.org/balcony", 0)
+        chamber = server.session("juliet@example.org/chamber")
+        seen.clear()
+        server.sessions.remove(balcony)
+        server.sessions.remove(chamber)
+        self.assertEqual(
+            seen,
+            [
+                "juliet@example.org/balcony unavailable",
+                "juliet@example.org/balcony ended",
+                "juliet@example.org/chamber ended",
+                "juliet@example.org left",
+            ],
+        )
+
+    def test_a_fault_of_one_module(self) -> None:
+        """It is logged, and the others hear nevertheless."""
+        server = Server()
+        heard: list[object] = []
+
+        def fail(_: object) -> None:
+            raise KeyError("x")
+
+        server.handlers.add(("session", "ended"), fail, "broken")
+        server.handlers.add(("session", "ended"), heard.append, "m")
+        server.sessions.remove(server.session("juliet@example.org/balcony"))
+        self.assertEqual((len(heard), len(self.flushLoggedErrors(KeyError))), (1, 1))
+
+    def test_in_the_middle_of_a_turn(self) -> None:
+        """What a session said before it ended goes before the word of its end."""
+        server = Server()
+        romeo = server.session("romeo@example.org/orchard")
+
+        class Dying(RecordingSession):
+            def deliver(self, stanza: Stanza) -> None:
+                server.route(Stanza("message", "jabber:client", {"from": str(self.jid), "to": "romeo@example.org/orchard"}))
+                server.sessions.remove(self)
+
+        server.sessions.add(Dying("juliet@example.org/balcony"))
+        server.handlers.add(
+            ("session", "ended"), lambda resource: romeo.deliver(Stanza("presence", "jabber:client", {})), "roster"
+        )
+        server.route(Stanza("message", "jabber:client", {"from": "a@example.org/x", "to": "juliet@example.org/balcony"}))
+        self.assertEqual([each.kind for each in romeo.take()], ["message", "presence"])
 
     def test_the_others_learn_of_it(self) -> None:
         """A session that ends without unavailable presence is unavailable to the account's other resources."""

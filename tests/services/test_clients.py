@@ -10,7 +10,8 @@ from tests.services.raw import BIND, CAPULET, JULIET, MONTAGUE, Raw, RawCase, co
 from xmppfed.core.element import Element
 from xmppfed.core.jid import JID
 from xmppfed.core.namespaces import NS_FRAMING
-from xmppfed.errors import StreamCondition, StreamError
+from xmppfed.errors import StanzaCondition, StanzaError, StreamCondition, StreamError
+from xmppfed.options import MAX_SESSIONS
 from xmppfed.storage.interface import StorageError
 from xmppfed.testing.federation import PASSWORD
 from xmppfed.testing.patterns import stanza
@@ -106,6 +107,73 @@ class Binding(RawCase):
         (answer,) = raw.send(BIND.format("<resource>y</resource>"))
         self.assertEqual(condition(answer), "service-unavailable")
         self.assertEqual(list(self.server.sessions.resources), [f"{JULIET}/x"])
+
+    def test_too_many(self) -> None:
+        """An account has as many sessions as `max_sessions` says; one more is a resource-constraint (RFC 6120, 7.6.2.1), and
+        is possible again when one has ended."""
+        for number in range(MAX_SESSIONS - 1):
+            self.federation.client(f"{JULIET}/{number}", presence=False)
+        last = self.federation.client(f"{JULIET}/last", presence=False)
+        raw = self.authenticated()
+        self.assertEqual(condition(raw.bind("x")), "resource-constraint")
+        last.close()
+        (answer,) = raw.send(BIND.format("<resource>x</resource>"))
+        self.assertEqual(jid_of(answer), f"{JULIET}/x")
+
+    def test_modules_read_before(self) -> None:
+        """A resource is bound when modules have read what they need; meanwhile nothing reaches it, and nobody else waits."""
+        reading: Deferred[None] = Deferred()
+        accounts: list[JID] = []
+
+        async def read(account: JID) -> None:
+            accounts.append(account)
+            await reading
+
+        self.server.router.handlers.add(("session", "binding"), read, "slow")
+        raw = self.authenticated()
+        raw.open()
+        self.assertEqual(raw.send(BIND.format("<resource>x</resource>")), [])
+        self.assertEqual((accounts, dict(self.server.sessions.resources)), ([JID.parse(JULIET)], {}))
+        self.assertTrue(self.server.sessions.is_connected(JULIET))
+        reading.callback(None)
+        self.federation.network.pump()
+        self.assertEqual([jid_of(answer) for answer in raw.take()], [f"{JULIET}/x"])
+
+    def test_a_module_may_refuse(self) -> None:
+        """A StanzaError is the answer; when storage fails it is internal-server-error, to be tried again, and logged."""
+        errors: list[Exception] = [StanzaError(StanzaCondition.NOT_ALLOWED), StorageError("the disk is full")]
+
+        async def fail(account: JID) -> None:
+            if errors:
+                raise errors.pop(0)
+
+        self.server.router.handlers.add(("session", "binding"), fail, "broken")
+        raw = self.authenticated()
+        self.assertEqual(condition(raw.bind("x")), "not-allowed")
+        (answer,) = raw.send(BIND.format("<resource>x</resource>"))
+        self.assertEqual(condition(answer), "internal-server-error")
+        self.assertEqual(len(self.flushLoggedErrors(StorageError)), 1)
+        self.assertFalse(self.server.sessions.is_connected(JULIET))
+        (answer,) = raw.send(BIND.format("<resource>x</resource>"))
+        self.assertEqual(jid_of(answer), f"{JULIET}/x")
+
+    def test_who_leaves_meanwhile_is_no_session(self) -> None:
+        """A client that is gone when modules have read leaves nothing behind, and takes nobody's place."""
+        reading: Deferred[None] = Deferred()
+
+        async def read(account: JID) -> None:
+            await reading
+
+        old = self.raw()
+        old.login(resource="x")
+        self.server.router.handlers.add(("session", "binding"), read, "slow")
+        raw = self.authenticated()
+        raw.open()
+        raw.send(BIND.format("<resource>x</resource>"))
+        raw.drop()
+        reading.callback(None)
+        self.federation.network.pump()
+        self.assertEqual((old.take(), list(self.server.sessions.resources)), ([], [f"{JULIET}/x"]))
 
     def test_stanza_before(self) -> None:
         """Nothing passes before there is a resource (RFC 6120, 7.1)."""

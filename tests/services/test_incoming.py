@@ -24,6 +24,8 @@ from tests.services.s2s import (
     result,
     stream_error,
 )
+from xmppfed.core.events import Pair
+from xmppfed.core.namespaces import NS_STREAM, NS_STREAM_ERRORS
 from xmppfed.net.certificates import LoadedCertificate
 from xmppfed.net.issuing import Authority, self_signed
 
@@ -353,6 +355,40 @@ class Ends(S2SCase):
         for peer in peers:
             self.assertEqual(stream_error(peer.take())[0], "system-shutdown")
             self.assertEqual(peer.close_code, 1012)
+
+    def broken(self) -> list[Pair]:
+        """The pairs of which modules hear that their stream broke."""
+        heard: list[Pair] = []
+        self.federation.server(OURS).router.handlers.add(("stream", "broken"), heard.append, "m")
+        return heard
+
+    def test_a_stream_that_breaks(self) -> None:
+        """Modules hear of each pair whose stream ended without being closed, or with an error of whichever side."""
+        for end in (
+            "cut",
+            f"<stream:error xmlns:stream='{NS_STREAM}'><reset xmlns='{NS_STREAM_ERRORS}'/></stream:error>",
+            "<x/>",
+        ):
+            with self.subTest(end):
+                heard = self.broken()
+                peer = self.authenticated()
+                if end == "cut":
+                    peer.transport.abortConnection()
+                    self.network.pump()
+                else:
+                    self.say(peer, end)
+                    self.network.advance(2)
+                self.assertIsNotNone(peer.lost)
+                self.assertEqual(heard, [Pair(THEIRS, OURS)])
+
+    def test_a_stream_that_is_closed(self) -> None:
+        """One that is closed in good order lost nothing; one that was never authorized had nothing to lose."""
+        heard = self.broken()
+        for peer in (self.authenticated(), self.dial()):
+            self.say(peer, CLOSE)
+            self.network.advance(2)
+            self.assertIsNotNone(peer.lost)
+        self.assertEqual(heard, [])
 
     def test_while_stopping(self) -> None:
         """A stream that is opened while the server stops is refused with `system-shutdown`."""

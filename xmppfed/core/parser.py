@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pyexpat import ExpatError, XMLParserType
+from typing import cast
 
 from xmppfed.core.element import Element
-from xmppfed.core.namespaces import CONTENT_NAMESPACES, NS_FORWARD, NS_FRAMING_SERVER
+from xmppfed.core.namespaces import CONTENT_NAMESPACES, NS_CLIENT, NS_FORWARD, NS_FRAMING_SERVER
 from xmppfed.core.stanza import Kind, Stanza
 from xmppfed.core.tree import (
     MAX_PREFIXES,
@@ -22,7 +23,7 @@ from xmppfed.core.tree import (
 )
 from xmppfed.errors import StreamCondition, StreamError
 
-__all__ = ["CONTENT_NAMESPACES", "ElementPass", "parse_element", "stanza_names"]
+__all__ = ["CONTENT_NAMESPACES", "ElementPass", "parse_element", "parse_stored", "stanza_names"]
 
 # A child that declares one of these again, or none, would not be renamed with its stanza (DESIGN, 4).
 _RENAMED = CONTENT_NAMESPACES | {NS_FRAMING_SERVER, "", None}
@@ -187,3 +188,11 @@ def parse_element(data: bytes, kinds: Mapping[str, Kind], namespace: str) -> Sta
     finally:
         seen.detach()
     return seen.result(data, namespace)
+
+
+_STORED = stanza_names(NS_CLIENT)
+
+
+def parse_stored(data: bytes) -> Stanza:
+    """The stanza that was kept as `to_bytes(NS_CLIENT)` writes it."""
+    return cast(Stanza, parse_element(data, _STORED, NS_CLIENT))

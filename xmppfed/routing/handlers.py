@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from xmppfed.core.element import Element
+from xmppfed.core.events import Pair
+from xmppfed.core.jid import JID
 from xmppfed.core.stanza import Stanza
 from xmppfed.errors import ConfigError
 from xmppfed.routing.sessions import Resource
@@ -27,7 +29,8 @@ Enabler: TypeAlias = Callable[[Resource, Element], Element | None]
 
 Key: TypeAlias = tuple[str, ...]
 """`("get" | "set", "{namespace}name", target)` for an iq, `("message" | "presence" | "hook", point)` for other stanzas and
-for all of them, `("nonza" | "inline", "{namespace}name")` for what is no stanza, `("offer", whom)` for a stream feature."""
+for all of them, `("session" | "stream" | "roster", point)`, `("nonza" | "inline", "{namespace}name")` for what is no stanza,
+`("offer", whom)` for a stream feature."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +50,17 @@ POINTS = {
     "hook": ("sent", "received", "routed"),
     "message": ("server", "undeliverable", "delivered"),
     "presence": ("own", "subscription"),
+    "session": ("binding", "ended", "left"),
+    "stream": ("broken",),
 }
-"""Where stanzas meet modules."""
+"""Where stanzas, sessions and streams meet modules."""
 
 OFFERED = ("stranger", "client", "server")
 """To whom a stream feature is offered: to a client before its login, to one that has logged in, to another server."""
 
 _MANY = frozenset({*(("hook", point) for point in POINTS["hook"]), ("message", "delivered"), ("presence", "own")})
 _MANY |= {("offer", whom) for whom in OFFERED}
+_MANY |= {(kind, point) for kind in ("session", "stream") for point in POINTS[kind]}
 
 
 class Handlers:
@@ -98,9 +104,34 @@ class Handlers:
         """Those who look on when a local resource changes its presence."""
         return self._many["presence", "own"]
 
+    @property
+    def binders(self) -> list[Callable[[JID], Awaitable[None]]]:
+        """Those who read what they need of an account before a resource of it is bound."""
+        return self._many["session", "binding"]
+
+    @property
+    def endings(self) -> list[Callable[[Resource], None]]:
+        """Those who hear of sessions that ended."""
+        return self._many["session", "ended"]
+
+    @property
+    def leavings(self) -> list[Callable[[JID], None]]:
+        """Those who hear of accounts that have no session any more."""
+        return self._many["session", "left"]
+
+    @property
+    def breaks(self) -> list[Callable[[Pair], None]]:
+        """Those who hear of streams from other servers that broke."""
+        return self._many["stream", "broken"]
+
     def offers(self, whom: str) -> str:
         """The stream features of all modules for `whom`, as they are written."""
         return "".join(feature().to_xml() for feature in self._many["offer", whom])
+
+    async def subscribed(self, account: JID, watcher: JID) -> bool:
+        """Whether `watcher` may see the presence of `account`; nobody may where no module keeps rosters."""
+        ask = self.takers.get(("roster", "subscribed"))
+        return ask is not None and bool(await cast(Awaitable[bool], ask(account, watcher)))
 
     # What is known by the name of an element.
 

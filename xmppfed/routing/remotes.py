@@ -16,12 +16,17 @@ from xmppfed.core.stanza import Stanza
 from xmppfed.errors import StanzaCondition, StanzaError
 from xmppfed.timeouts import Timeouts
 
-__all__ = ["Remotes"]
+__all__ = ["Remotes", "cost"]
 
 Deliver = Callable[[Stanza], None]
 
 _STANZA_BYTES = 1024
 """What a waiting stanza costs besides its text: twice the 0.5 KB measured, so that small ones are bounded as well."""
+
+
+def cost(stanza: Stanza) -> int:
+    """The bytes of memory that a waiting stanza takes, about."""
+    return _STANZA_BYTES + len(stanza.letter) + sum(map(len, stanza.attributes.values()))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,6 +80,11 @@ class Remotes:
         self._connect = connect
         self._timeouts = timeouts
         self._remotes: dict[str, _Remote] = {}
+
+    @property
+    def most_bytes(self) -> int:
+        """How much waits for one remote domain."""
+        return self._timeouts.queue_bytes
 
     def send(self, stanza: Stanza) -> None:
         """Hand `stanza` to the stream of its pair, or keep it until there is one. It has both addresses."""
@@ -142,7 +152,7 @@ class Remotes:
 
     def _keep(self, stanza: Stanza, pair: Pair) -> None:
         remote = self._remotes.setdefault(pair.to, _Remote())
-        size = _STANZA_BYTES + len(stanza.letter) + sum(map(len, stanza.attributes.values()))
+        size = cost(stanza)
         if remote.bytes + size > self._timeouts.queue_bytes:
             self._tidy(pair.to)
             text = f"Too much waits for {pair.to} already; there is no stream to it yet."

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
-from typing import TypeVar
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
+from functools import partial
+from typing import Any, TypeAlias, TypeVar
 
-from twisted.internet.defer import maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from xmppfed.core.element import Element
+from xmppfed.core.events import Pair
 from xmppfed.core.jid import JID, parse_cached
+from xmppfed.core.namespaces import NS_CLIENT
 from xmppfed.core.stanza import Stanza
 from xmppfed.errors import StanzaCondition, StanzaError
-from xmppfed.routing.handlers import Handler, Handlers, Hook
+from xmppfed.routing.handlers import Handlers, Hook
+from xmppfed.routing.lanes import Between, Held, Lanes
 from xmppfed.routing.remotes import Remotes
 from xmppfed.routing.sessions import Account, Resource, Session, Sessions
 
@@ -27,6 +31,7 @@ __all__ = ["Router"]
 
 _PRIORITY = re.compile("[+-]?[0-9]{1,3}")
 _NOBODY = Account()
+_Work: TypeAlias = Stanza | Callable[[], None]
 
 
 class Router:
@@ -44,10 +49,11 @@ class Router:
         self._takers = handlers.takers
         self._sent, self._received, self._routed = map(handlers.hooks, ("sent", "received", "routed"))
         self._copiers = handlers.copiers
-        self._presence_observers = handlers.observers
-        self._turn: deque[Stanza] = deque()
+        self._lanes = Lanes(self._domains, remotes.most_bytes)
+        self._turn: deque[_Work] = deque()
         self._routing = False
-        sessions.emit = self.route
+        sessions.ended = self._ended
+        sessions.left = self._left
         remotes.bounce = self.bounce
 
     def route(self, stanza: Stanza) -> None:
@@ -56,18 +62,7 @@ class Router:
         Its `from` is the true one, and its `to` is an address: the service that let it in saw to that. This does not
         recurse: what is emitted on the way joins the queue of the turn, which the outermost call drains. It never raises.
         """
-        turn = self._turn
-        turn.append(stanza)
-        if self._routing:
-            return
-        self._routing = True
-        while turn:
-            stanza = turn.popleft()
-            try:
-                self._send(stanza)
-            except Exception as fault:  # noqa: BLE001  # One stanza's fault must not take the others of the turn with it.
-                self._failed(Failure(fault), stanza)
-        self._routing = False
+        self._do(stanza)
 
     def route_sent(self, stanza: Stanza) -> None:
         """Route what a client of ours sends."""
@@ -77,17 +72,51 @@ class Router:
         """Route what another server sends."""
         self._enter(self._received, stanza)
 
-    def _enter(self, hooks: list[Hook], stanza: Stanza) -> None:
-        if hooks:
+    def hold(self, stanza: Stanza, work: Coroutine[Any, Any, None]) -> None:
+        """Let what comes later between the accounts of `stanza` wait until `work`, which stands for it, is done. What `work`
+        raises is answered to the sender."""
+        self._settle(Deferred.fromCoroutine(work), stanza, in_order=True)
+
+    def broken(self, pairs: Iterable[Pair]) -> None:
+        """A stream that came from another server ended, and not in good order: something may be lost."""
+        for pair in pairs:
+            self._tell(self.handlers.breaks, pair)
+
+    def _do(self, work: _Work) -> None:
+        turn = self._turn
+        turn.append(work)
+        if self._routing:
+            return
+        self._routing = True
+        while turn:
+            work = turn.popleft()
             try:
-                passed = _through(hooks, stanza)
-            except Exception as fault:  # noqa: BLE001  # The sender is answered; nothing unjudged gets in.
-                self._failed(Failure(fault), stanza)
-                return
-            if passed is None:
-                return
-            stanza = passed
-        self.route(stanza)
+                self._send(work) if isinstance(work, Stanza) else work()
+            except Exception as fault:  # noqa: BLE001  # One stanza's fault must not take the others of the turn with it.
+                self._failed(Failure(fault), work) if isinstance(work, Stanza) else self._log_fault(Failure(fault))
+        self._routing = False
+
+    def _enter(self, hooks: list[Hook], stanza: Stanza) -> None:
+        """A stanza from outside: behind those of its accounts that wait, else at once."""
+        if not self._lanes:
+            self._pass(hooks, stanza)
+            return
+        try:
+            waits = self._lanes.wait(stanza, hooks)
+        except StanzaError as error:
+            self.bounce(stanza, error)
+            return
+        if not waits:
+            self._pass(hooks, stanza)
+
+    def _pass(self, hooks: list[Hook], stanza: Stanza) -> None:
+        try:
+            passed = _through(hooks, stanza)
+        except Exception as fault:  # noqa: BLE001  # The sender is answered; nothing unjudged gets in.
+            self._failed(Failure(fault), stanza)
+            return
+        if passed is not None:
+            self.route(passed)
 
     def bounce(self, stanza: Stanza, error: StanzaError) -> None:
         """Answer `stanza` with `error`; an error, or the answer to a request, gets none (RFC 6120, 8.3.1)."""
@@ -203,19 +232,35 @@ class Router:
             self.bounce(stanza, StanzaError(StanzaCondition.BAD_REQUEST, text=text))
             return
         resource.show(stanza.with_attributes(to=str(resource.session.jid.bare)), priority)
-        self._observe(self._presence_observers, stanza)
+        self._tell(self.handlers.observers, stanza, resource)
 
     def _hide(self, stanza: Stanza, account: Account) -> None:
-        """A resource is no longer available (RFC 6121, 4.5.2); its session may be gone already."""
-        sender = stanza.attributes["from"]
-        informed = account.available
-        resource = self._resources.get(sender)
+        """A resource is no longer available (RFC 6121, 4.5.2)."""
+        resource = self._resources.get(stanza.attributes["from"])
         if resource is not None:
-            resource.hide()
-        shown = stanza.with_attributes(to=str(parse_cached(sender).bare))
+            self._unavailable(stanza, resource, account.available)
+
+    def _unavailable(self, stanza: Stanza, resource: Resource, informed: tuple[Session, ...]) -> None:
+        resource.hide()
+        shown = stanza.with_attributes(to=str(resource.session.jid.bare))
         for session in informed:
             session.deliver(shown)
-        self._observe(self._presence_observers, stanza)
+        self._tell(self.handlers.observers, stanza, resource)
+
+    def _ended(self, resource: Resource) -> None:
+        """A session is gone; what it said before goes before."""
+        self._do(partial(self._end, resource))
+
+    def _end(self, resource: Resource) -> None:
+        """If it did not say so itself, a resource that is gone is unavailable (RFC 6121, 4.5.2)."""
+        if resource.presence is not None:
+            gone = Stanza("presence", NS_CLIENT, {"from": resource.full, "type": "unavailable"})
+            self._unavailable(gone, resource, resource.account.available)
+        self._tell(self.handlers.endings, resource)
+
+    def _left(self, account: JID) -> None:
+        """An account has no session any more; what the last one said goes before."""
+        self._do(partial(self._tell, self.handlers.leavings, account))
 
     # Modules, and answers.
 
@@ -234,12 +279,33 @@ class Router:
             self._refuse(stanza, None)
             return
         answered = maybeDeferred(handler, stanza)
-        answered.addCallback(self._answer, stanza)
-        answered.addErrback(self._failed, stanza)
+        self._settle(
+            answered.addCallback(self._answer, stanza), stanza, in_order=stanza.kind != "iq"
+        )  # Answers to requests may come in any order.
 
-    def _observe(self, observers: list[Handler], stanza: Stanza) -> None:
-        for observer in observers:
-            maybeDeferred(observer, stanza).addErrback(self._log_failure, stanza)
+    def _settle(self, answered: Deferred[None], stanza: Stanza, *, in_order: bool) -> None:
+        """See to what a handler of `stanza` raises, and to what waits behind it."""
+        answered.addErrback(self._failed, stanza)
+        if not answered.called:
+            held = self._lanes.hold(stanza, in_order=in_order)
+            answered.addCallback(lambda _: self._release(held))
+
+    def _release(self, held: Held) -> None:
+        self._lanes.release(held)
+        if held.between is not None:
+            self._do(partial(self._advance, held.between))
+
+    def _advance(self, between: Between) -> None:
+        """Let the next one of a lane enter; those behind it follow when its turn is over, unless it has to wait as well."""
+        entry = self._lanes.take(between)
+        if entry is not None:
+            self._pass(entry.hooks, entry.stanza)
+            self._do(partial(self._advance, between))
+
+    def _tell(self, modules: Iterable[Callable[..., object]], *what: object) -> None:
+        """Let modules know of something that has happened: a fault of one concerns nobody else."""
+        for see in modules:
+            maybeDeferred(see, *what).addErrback(self._log_fault)
 
     def _answer(self, reply: object, stanza: Stanza) -> None:
         match reply:
@@ -261,6 +327,9 @@ class Router:
             return
         self._log_failure(failure, stanza)
         self.bounce(stanza, StanzaError(StanzaCondition.INTERNAL_SERVER_ERROR))
+
+    def _log_fault(self, failure: Failure) -> None:
+        self.log.failure("A module failed at something that had happened.", failure)
 
     def _log_failure(self, failure: Failure, stanza: Stanza) -> None:
         self.log.failure(
@@ -338,10 +407,10 @@ _TO_SESSION: Mapping[str, _Rules[Resource]] = {
 _TO_ABSENT: Mapping[str, _Rules[Account]] = {
     "message": _Rules(
         {
+            "chat": Router._deliver_to_first,
             "headline": Router._drop,
-            "groupchat": Router._refuse,
             "error": Router._drop,
-            _OTHER: Router._deliver_to_first,
+            _OTHER: Router._refuse,
         }
     ),
     "presence": _Rules({**_SUBSCRIPTIONS, _OTHER: Router._drop}),

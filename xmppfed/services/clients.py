@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from typing import Any
 
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -48,6 +48,7 @@ from xmppfed.routing.handlers import Stranger
 from xmppfed.routing.router import Router
 from xmppfed.routing.sessions import Sessions
 from xmppfed.services.login import ClientPolicy, Login, Passwords, parsed
+from xmppfed.services.receipts import Receipts
 from xmppfed.storage.interface import Accounts, StorageError
 from xmppfed.storage.threads import RunInThread
 
@@ -108,6 +109,7 @@ class ClientSession:
         self._offers = Offers()
         self.jid = JID("", "", "")
         self._full = self._bare = ""
+        self._receipts = Receipts()
         self._ended = False
 
     @property
@@ -120,6 +122,10 @@ class ClientSession:
     def deliver(self, stanza: Stanza) -> None:
         """Send a stanza to the client."""
         self._connection.send(stanza)
+
+    def confirm(self, done: Callable[[], None]) -> None:
+        """Ask the client for a sign that it has got everything so far."""
+        self._connection.send(self._receipts.ask(self._stream.local, self._full, done))
 
     def end(self, error: StreamError) -> None:
         """End the session with a stream error."""
@@ -144,7 +150,7 @@ class ClientSession:
             case StrangerAsked(stanza):
                 self._later(self._answer_stranger(stanza))
             case BindRequested(resource):
-                self._bind_resource(resource)
+                self._later(self._bind_resource(resource))
             case Authenticated(peer, mechanism):
                 self.log.info("{jid} logged in from {address} by {mechanism}", jid=str(peer), mechanism=mechanism, **self._who)
             case AuthFailed(mechanism, error):
@@ -224,21 +230,37 @@ class ClientSession:
         except SASLError as error:
             sasl.reject(self._stream, error)
 
-    def _bind_resource(self, resource: str) -> None:
+    async def _bind_resource(self, resource: str) -> None:
         peer = self._stream.peer
         assert peer is not None  # binding comes after authentication
         try:
             self.jid = JID.of(peer.local, peer.domain, resource or secrets.token_urlsafe(12))
+            await self._join()
         except JIDError as error:
             self._bind.reject(self._stream, StanzaError(StanzaCondition.BAD_REQUEST, text=str(error)))
-            return
-        self._full, self._bare = str(self.jid), str(self.jid.bare)
-        self._clients.sessions.add(self)
-        self._bind.accept(self._stream, self.jid)
+        except StanzaError as error:
+            self._bind.reject(self._stream, error)
+        else:
+            self._bind.accept(self._stream, self.jid)
+
+    async def _join(self) -> None:
+        """Become a session when modules have read what they need of the account. Raises StanzaError."""
+        sessions, account = self._clients.sessions, self.jid.bare
+        with sessions.expecting(account):
+            try:
+                for prepare in self._clients.router.handlers.binders:
+                    await prepare(account)
+            except StorageError:
+                self.log.failure("storage failed while a session was bound")
+                raise StanzaError(StanzaCondition.INTERNAL_SERVER_ERROR, "wait") from None
+            if not self._ended:
+                sessions.add(self)
+                self._full, self._bare = str(self.jid), str(account)
 
     def _leave(self) -> None:
-        if self._full and not self._ended:
+        if not self._ended:
             self._ended = True
+            self._receipts.forget()
             self._clients.sessions.remove(self)
 
     # What modules answer.
@@ -276,6 +298,8 @@ class ClientSession:
 
     def _route(self, stanza: Stanza) -> None:
         """Stamp a stanza with its true sender and hand it to the router (RFC 6120, 8.1.2.1)."""
+        if self._receipts and self._receipts.take(stanza):
+            return
         claimed = stanza.attributes.get("from")
         if claimed is not None and claimed != self._full and claimed != self._bare and not self._is_own(claimed):
             text = f"Found a stanza from {ascii(claimed)[:64]}; wanted {self._full} or no 'from'."

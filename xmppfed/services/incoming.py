@@ -20,6 +20,7 @@ from xmppfed.core.events import (
     OpenRequested,
     Pair,
     StanzaReceived,
+    StreamClosed,
     StreamFailed,
     VerifyRequested,
 )
@@ -59,6 +60,7 @@ class Incoming:
     log = Logger()
     __slots__ = (
         "_arrival",
+        "_closed",
         "_connection",
         "_dialback",
         "_domain",
@@ -84,6 +86,7 @@ class Incoming:
         self._pairs: set[Pair] = set()
         self._dialback = ReceivingDialback()
         self._external = ReceivingSASL({"EXTERNAL": partial(create_server, "EXTERNAL", "", {})})
+        self._closed = False  # by the peer, in good order
         self._gone = False
         self._work: set[Deferred[None]] = set()
         self._expiry: IDelayedCall | None = None
@@ -110,8 +113,10 @@ class Incoming:
             case StreamFailed(error, sent):
                 reason = printable(str(error))
                 self.log.warn("stream from {domain} failed: {reason}", domain=self._domain, reason=reason, sent=sent)
+            case StreamClosed():
+                self._closed = True
             case _:
-                pass  # Established and StreamClosed need nothing of us
+                pass  # Established needs nothing of us
 
     def end(self, error: StreamError) -> None:
         """End the stream with an error."""
@@ -126,6 +131,8 @@ class Incoming:
             self._expiry.cancel()
         self._federation.streams.discard(self)
         self.log.info("stream from {domain} is gone: {reason}", domain=self._domain, reason=reason)
+        if not self._closed:
+            self._router.broken(self._pairs)
 
     def _open(self, sender: str | None, to: str | None) -> None:
         """Offer what can prove the peer to be the domain it says it is."""

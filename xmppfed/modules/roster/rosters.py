@@ -1,0 +1,104 @@
+"""The rosters that are in memory: those of connected accounts, those in use, and the last few that others asked about."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from twisted.internet.defer import DeferredLock
+
+from xmppfed.core.roster import Change, Contact, Roster
+from xmppfed.extend import JID, Host
+
+__all__ = ["MOST_RECENT", "OpenRoster", "Rosters"]
+
+MOST_RECENT = 100
+"""Rosters kept of accounts that are not connected: a server that comes back asks about the same ones many times."""
+_COLLECTION = "roster"
+
+
+class _Kept:
+    """One roster in memory, and whoever waits to change it."""
+
+    __slots__ = ("lock", "roster", "users")
+
+    def __init__(self) -> None:
+        self.roster: Roster | None = None
+        self.lock = DeferredLock()
+        self.users = 0
+
+
+class OpenRoster:
+    """A roster that nobody else changes meanwhile."""
+
+    def __init__(self, host: Host, account: JID, roster: Roster) -> None:
+        self._host = host
+        self._account = account
+        self.roster = roster
+
+    def contact(self, jid: str) -> Contact:
+        """A contact, known or not."""
+        return self.roster.contacts.get(jid) or Contact(jid)
+
+    async def store(self, contact: Contact) -> Change | None:
+        """Keep a contact as it is now, on disk and then in memory; None where that is no change. Raises NoSuchAccount."""
+        if contact == self.contact(contact.jid):
+            return None
+        change = self.roster.change(contact, self._host.clock.seconds())
+        await self._host.records.change(self._account, _COLLECTION, change.records)
+        self.roster.apply(change)
+        return change
+
+
+class Rosters:
+    """All rosters. That of a connected account is in memory, from before its first resource is bound."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._kept: dict[str, _Kept] = {}
+        self._recent: OrderedDict[str, _Kept] = OrderedDict()
+
+    def get(self, account: str) -> Roster | None:
+        """The roster of an account if it is in memory, as it is for each one that is connected."""
+        kept = self._kept.get(account) or self._recent.get(account)
+        return None if kept is None else kept.roster
+
+    async def read(self, account: JID) -> Roster:
+        """The roster of any account, empty where there is none."""
+        async with self.opened(account) as opened:
+            return opened.roster
+
+    @asynccontextmanager
+    async def opened(self, account: JID) -> AsyncIterator[OpenRoster]:
+        """The roster of any account, to change it: one after the other."""
+        bare = str(account)
+        kept = self._kept.get(bare) or self._recent.pop(bare, None) or _Kept()
+        self._kept[bare] = kept
+        kept.users += 1
+        try:
+            async with kept.lock:
+                if kept.roster is None:
+                    kept.roster = Roster.from_records(await self._host.records.read(account, _COLLECTION))
+                yield OpenRoster(self._host, account, kept.roster)
+        finally:
+            kept.users -= 1
+            self._let_go(bare, kept)
+
+    def forget(self, account: str) -> None:
+        """An account is not connected any more; it may be gone altogether."""
+        self._recent.pop(account, None)
+        kept = self._kept.get(account)
+        if kept is not None:
+            kept.roster = None  # whoever uses it just now is the last to do so
+            if not kept.users:
+                del self._kept[account]
+
+    def _let_go(self, account: str, kept: _Kept) -> None:
+        if kept.users or self._host.is_connected(account) or self._kept.get(account) is not kept:
+            return
+        del self._kept[account]
+        if kept.roster is not None:
+            self._recent[account] = kept
+        while len(self._recent) > MOST_RECENT:
+            self._recent.popitem(last=False)
