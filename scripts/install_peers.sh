@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Install the peers that `make interop` and `make bench` speak with: Debian packages, and only those whose command is missing.
+# Install the peers that `make interop` and `make bench` speak with, and only those whose command is missing.
 # A peer that cannot be installed is named ("not met: ..."); it is for the targets that need it to judge what that means.
 set -uo pipefail
 
@@ -19,16 +19,36 @@ want 'command -v npm' npm
 want 'command -v ip' iproute2
 want 'command -v unshare' util-linux
 
-if [ "${#packages[@]}" -eq 0 ]; then
-    echo "Every peer is installed."
-    exit 0
-fi
-echo "To be installed: ${packages[*]}"
-if [ "$(id -u)" -ne 0 ]; then
-    echo "not met: ${packages[*]} (only root can install Debian packages)"
-    exit 0
-fi
-apt-get update --quiet=2 || echo "apt-get update failed; trying with the lists at hand"
-for package in "${packages[@]}"; do
-    apt-get install --quiet=2 --no-install-recommends "$package" || echo "not met: $package (apt-get cannot install it)"
-done
+install_packages() {
+    if [ "${#packages[@]}" -eq 0 ]; then
+        echo "Every Debian package is installed."
+        return
+    fi
+    echo "To be installed: ${packages[*]}"
+    if [ "$(id -u)" -ne 0 ]; then
+        echo "not met: ${packages[*]} (only root can install Debian packages)"
+        return
+    fi
+    apt-get update --quiet=2 || echo "apt-get update failed; trying with the lists at hand"
+    for package in "${packages[@]}"; do
+        apt-get install --quiet=2 --no-install-recommends "$package" || echo "not met: $package (apt-get cannot install it)"
+    done
+}
+
+# xmpp-proxy is in no Debian. WebSocket it knows since 1.1; what is left out of it here is QUIC and clients. On two cores that
+# takes about seven minutes, which is why it is kept outside of the clone.
+install_xmpp_proxy() {
+    local root=${XDG_CACHE_HOME:-$HOME/.cache}/xmppfed
+    if command -v xmpp-proxy > /dev/null || [ -x "$root/bin/xmpp-proxy" ]; then return; fi
+    if ! command -v cargo > /dev/null; then
+        echo "not met: xmpp-proxy (there is no cargo to build it with)"
+        return
+    fi
+    CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+        cargo install --quiet --locked --root "$root" --version '^1.1' xmpp-proxy --no-default-features \
+        --features s2s-incoming,s2s-outgoing,tls,websocket,logging,tls-ca-roots-native,tls-ring \
+        || echo "not met: xmpp-proxy (cargo cannot install a version from 1.1 on, the first with WebSocket)"
+}
+
+install_packages
+install_xmpp_proxy

@@ -9,7 +9,7 @@ import time
 import traceback
 from pathlib import Path
 
-from tests.interop import demo, dialects, discovery, federation, rehearsal, tcp_peers
+from tests.interop import demo, dialects, discovery, federation, rehearsal, tcp_peers, xmpp_proxy
 from tests.interop.scenario import Failure, NotMet, Scenario
 
 SCENARIOS: list[Scenario] = [
@@ -19,6 +19,7 @@ SCENARIOS: list[Scenario] = [
     *federation.SCENARIOS,
     *discovery.SCENARIOS,
     *dialects.SCENARIOS,
+    *xmpp_proxy.SCENARIOS,
 ]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import react
 from twisted.names.common import ResolverBase
-from twisted.names.dns import IN, QUERY_TYPES, DNSDatagramProtocol, Record_A, Record_SRV, Record_TXT, RRHeader
+from twisted.names.dns import IN, QUERY_TYPES, DNSDatagramProtocol, Message, Record_A, Record_SRV, Record_TXT, RRHeader
 from twisted.names.error import AuthoritativeDomainError
 from twisted.names.server import DNSServerFactory
 
@@ -52,9 +52,18 @@ class Zone(ResolverBase):
         return succeed(([RRHeader(name, type, IN, _TTL, record, auth=True) for record in found], [], []))
 
 
+class Factory(DNSServerFactory):
+    """Repeats in each answer that recursion was desired (RFC 1035, 4.1.1), without which Erlang does not believe it."""
+
+    def sendReply(self, protocol: Any, message: Message, address: Any) -> None:
+        """Send an answer."""
+        message.recDes = True
+        super().sendReply(protocol, message, address)
+
+
 def main(reactor: Any, address: str, port: str, *records: str) -> Deferred[None]:
     """Answer by UDP and TCP for ever."""
-    factory = DNSServerFactory(authorities=[Zone(records)])
+    factory = Factory(authorities=[Zone(records)])
     reactor.listenUDP(int(port), DNSDatagramProtocol(factory), interface=address)
     reactor.listenTCP(int(port), factory, interface=address)
     return Deferred()

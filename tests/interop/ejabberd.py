@@ -1,4 +1,4 @@
-"""ejabberd, Debian's, over TCP: STARTTLS on 5269, direct TLS on 5270, clients over WebSocket on 443.
+"""ejabberd, Debian's, as a server that others reach: STARTTLS on 5269 or direct TLS on 5270, and clients on 443.
 
 Erlang is started without its distribution, so that neither `epmd` nor a cookie is left behind.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.interop.processes import PATIENCE, running
 from tests.interop.scenario import Failure, NotMet
-from tests.interop.servers import Peer
+from tests.interop.servers import Host, Peer
 
 __all__ = ["ejabberd"]
 
@@ -28,8 +28,7 @@ auth_method: internal
 api_permissions:
   accounts: {{ from: mod_http_api, who: all, what: register }}
 listen:
-  - {{ port: 5269, ip: {address}, module: ejabberd_s2s_in }}
-  - {{ port: 5270, ip: {address}, module: ejabberd_s2s_in, tls: true }}
+  - {{ port: {port}, ip: {address}, module: ejabberd_s2s_in, tls: {direct_tls} }}
   - {{ port: 443, ip: {address}, module: ejabberd_http, tls: true, request_handlers: {{ /xmpp-websocket: ejabberd_http_ws }} }}
   - {{ port: 5280, ip: {address}, module: ejabberd_http, request_handlers: {{ /api: mod_http_api }} }}
 modules:
@@ -49,20 +48,20 @@ _INETRC = """\
 
 
 @contextmanager
-def ejabberd(
-    folder: Path, domain: str, address: str, certificate: Path, authority: Path, *, dialback: bool = False
-) -> Iterator[Peer]:
-    """A running ejabberd with an account `juliet`. It knows EXTERNAL, and `dialback` if asked for."""
+def ejabberd(folder: Path, host: Host, port: int = 5269, *, dialback: bool = False) -> Iterator[Peer]:
+    """A running ejabberd with an account `juliet`. It knows EXTERNAL, and `dialback` if that is asked for."""
     libraries = next(Path("/usr/lib").glob("*/ejabberd-*/ebin"), None)
     if libraries is None:
         raise NotMet("ejabberd is not in /usr/lib")
     config, inetrc, log = folder / "ejabberd.yml", folder / "inetrc", folder / "ejabberd.log"
     config.write_text(
         CONFIG.format(
-            domain=domain,
-            address=address,
-            certificate=certificate,
-            authority=authority,
+            domain=host.domain,
+            address=host.address,
+            certificate=host.certificate,
+            authority=host.authority,
+            port=port,
+            direct_tls="true" if port == 5270 else "false",
             dialback="mod_s2s_dialback: {}" if dialback else "",
         )
     )
@@ -75,15 +74,15 @@ def ejabberd(
         "ERL_LIBS": str(libraries.parent.parent),
         "HOME": str(folder),
     }
-    command = ["erl", "-noinput", "-mnesia", "dir", f'"{folder}/{domain}.data"', "-s", "ejabberd"]
-    with running(domain, command, folder, [5269, 5270, 443, 5280], environment, host=address):
-        _register(address, "juliet", domain)
-        yield Peer(domain=domain, log=log, address=address, authority=authority)
+    command = ["erl", "-noinput", "-mnesia", "dir", f'"{folder}/{host.domain}.data"', "-s", "ejabberd"]
+    with running(host.domain, command, folder, [port, 443, 5280], environment, host=host.address):
+        _register(host, "juliet")
+        yield Peer(domain=host.domain, log=log, host=host)
 
 
-def _register(address: str, user: str, domain: str) -> None:
-    request = http.client.HTTPConnection(address, 5280, timeout=PATIENCE)
-    request.request("POST", "/api/register", json.dumps({"user": user, "host": domain, "password": user}))
+def _register(host: Host, user: str) -> None:
+    request = http.client.HTTPConnection(host.address, 5280, timeout=PATIENCE)
+    request.request("POST", "/api/register", json.dumps({"user": user, "host": host.domain, "password": user}))
     response = request.getresponse()
     if response.status != 200:
-        raise Failure(f"ejabberd's register {user}@{domain}: {response.status} {response.read()!r}")
+        raise Failure(f"ejabberd's register {user}@{host.domain}: {response.status} {response.read()!r}")

@@ -21,7 +21,8 @@ LIMIT = 300
 """Seconds for one play; what it waits for has shorter limits of its own."""
 
 _NOT_MET = 3
-_NAMESPACE = ["unshare", "-n", "-m"]
+_NAMESPACE = ["unshare", "--net", "--mount", "--mount-proc", "--pid", "--fork", "--kill-child"]
+"""Processes have a namespace of their own too, so that nobody outlives a play, however it ends."""
 _PREPARE = """\
 set -e
 ip link set lo up
@@ -54,10 +55,10 @@ def apart(play: Callable[..., None], *words: str) -> Callable[[Path], None]:
 
 
 @contextmanager
-def name_server(folder: Path, records: Iterable[str]) -> Iterator[None]:
-    """A name server at the address that resolv.conf names. Records are written as `NAME A ADDRESS`; see `dns_stub`."""
-    stub = [sys.executable, "-m", "tests.interop.dns_stub", "127.0.0.1", "53", *records]
-    with running("dns", stub, folder, [53]):
+def name_server(folder: Path, records: Iterable[str], address: str = "127.0.0.1") -> Iterator[None]:
+    """A name server, by default the one that resolv.conf names. A record is written `NAME A ADDRESS`; see `dns_stub`."""
+    stub = [sys.executable, "-m", "tests.interop.dns_stub", address, "53", *records]
+    with running(f"dns-{address}", stub, folder, [53], host=address):
         yield
 
 

@@ -1,16 +1,17 @@
-"""Prosody, Debian's, as a server that others reach over TCP: STARTTLS on 5269, direct TLS on 5270, clients on 443."""
+"""Prosody, Debian's, as a server that others reach: STARTTLS on 5269 or direct TLS on 5270, and clients on 443."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.interop.processes import running
 from tests.interop.prosody import register
-from tests.interop.servers import Peer
+from tests.interop.servers import Host, Peer
 
-__all__ = ["prosody_s2s"]
+__all__ = ["BEHIND_XMPP_PROXY", "DIALBACK", "EXTERNAL", "Setup", "prosody_s2s"]
 
 CONFIG = """\
 pidfile = "{folder}/{domain}.pid"
@@ -20,41 +21,61 @@ run_as_root = true
 log = {{ {{ levels = {{ min = "debug" }}, to = "console" }} }}
 interfaces = {{ "{address}" }}
 c2s_ports = {{ }}
-s2s_ports = {{ 5269 }}
-s2s_direct_tls_ports = {{ 5270 }}
+s2s_ports = {{ {starttls} }}
+s2s_direct_tls_ports = {{ {direct_tls} }}
 http_ports = {{ }}
 https_ports = {{ 443 }}
 https_interfaces = {{ "{address}" }}
 consider_websocket_secure = true
-s2s_require_encryption = true
-s2s_secure_auth = {secure}
-modules_enabled = {{ "disco"; "iq"; "message"; "ping"; "presence"; "roster"; "s2s"; "tls"; "websocket"; {modules} }}
+{options}
+modules_enabled = {{ "disco"; "iq"; "message"; "ping"; "presence"; "roster"; "s2s"; "websocket"; {modules} }}
 authentication = "internal_hashed"
 ssl = {{ certificate = "{certificate}"; key = "{certificate}"; cafile = "{authority}"; }}
 VirtualHost "{domain}"
 """
 
 
+@dataclass(frozen=True)
+class Setup:
+    """How it proves itself to others, and wants them to: modules and lines of the configuration."""
+
+    modules: tuple[str, ...]
+    options: str
+
+
+EXTERNAL = Setup(("tls", "saslauth", "s2s_auth_certs"), "s2s_require_encryption = true s2s_secure_auth = true")
+DIALBACK = Setup(("tls", "legacyauth", "dialback"), "s2s_require_encryption = true s2s_secure_auth = false")
+"""Without SASL: clients log in by XEP-0078."""
+BEHIND_XMPP_PROXY = Setup(
+    ("saslauth", "behind_xmpp_proxy"),
+    f"""\
+plugin_paths = {{ "{Path(__file__).parent / "prosody_plugins"}" }}
+s2s_require_encryption = false
+unbound = {{ resolvconf = false; forward = "127.0.0.53" }}""",
+)
+"""Encryption and proofs are somebody else's; a name server of its own steers what it sends there."""
+
+
 @contextmanager
-def prosody_s2s(
-    folder: Path, domain: str, address: str, certificate: Path, authority: Path, *, dialback: bool = False
-) -> Iterator[Peer]:
-    """A running Prosody with bidi, and an account `juliet`. It knows either EXTERNAL alone, or `dialback` alone."""
-    modules: Sequence[str] = ("legacyauth", "dialback") if dialback else ("saslauth", "s2s_auth_certs")
-    config = folder / f"{domain}.cfg.lua"
+def prosody_s2s(folder: Path, host: Host, setup: Setup, port: int = 5269, *, bidi: bool = False) -> Iterator[Peer]:
+    """A running Prosody with an account `juliet`, which other servers reach at `port` alone."""
+    modules = (*setup.modules, *(["s2s_bidi"] if bidi else []))
+    config, data = folder / f"{host.domain}.cfg.lua", folder / f"{host.domain}.data"
     config.write_text(
         CONFIG.format(
             folder=folder,
-            domain=domain,
-            address=address,
-            certificate=certificate,
-            authority=authority,
-            secure="false" if dialback else "true",
-            modules="; ".join(f'"{module}"' for module in (*modules, "s2s_bidi")),
+            domain=host.domain,
+            address=host.address,
+            certificate=host.certificate,
+            authority=host.authority,
+            starttls="" if port == 5270 else port,
+            direct_tls=port if port == 5270 else "",
+            options=setup.options,
+            modules="; ".join(f'"{module}"' for module in modules),
         )
     )
-    (folder / f"{domain}.data").mkdir()
-    register(config, "juliet", domain, "juliet")
+    data.mkdir()
+    register(config, "juliet", host.domain, "juliet")
     command = ["prosody", "--root", "--config", str(config), "-F"]
-    with running(domain, command, folder, [5269, 5270, 443], host=address):
-        yield Peer(domain=domain, log=folder / f"{domain}.log", address=address, authority=authority)
+    with running(host.domain, command, folder, [port, 443], host=host.address):
+        yield Peer(domain=host.domain, log=folder / f"{host.domain}.log", host=host)

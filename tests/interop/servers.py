@@ -10,7 +10,7 @@ from tests.interop.client import Client
 from tests.interop.processes import wait_until
 from tests.interop.scenario import Failure, show
 
-__all__ = ["Peer", "Server", "converse"]
+__all__ = ["Host", "Peer", "Server", "converse"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,16 +41,26 @@ class Server:
             raise Failure(f"found {text!r} in {self.log.name}")
 
 
+@dataclass(frozen=True)
+class Host:
+    """What a server of others is told of itself: its one domain, its own address, and its certificate (chain and key)."""
+
+    domain: str
+    address: str
+    certificate: Path
+    authority: Path
+
+
 @dataclass(frozen=True, kw_only=True)
 class Peer(Server):
-    """A server of others, whose clients find it over WebSocket at `address`, port 443."""
+    """A server of others, whose clients find it over WebSocket at port 443 of `host`."""
 
-    address: str
-    authority: Path
+    host: Host
 
     def client(self, user: str) -> Client:
         """Log in somebody whose password is their name."""
-        return Client.log_in(user, user, self.domain, 443, self.authority, address=self.address)
+        host = self.host
+        return Client.log_in(user, user, host.domain, 443, host.authority, address=host.address)
 
 
 def converse(alice: Client, bob: Client) -> None:
@@ -59,7 +69,11 @@ def converse(alice: Client, bob: Client) -> None:
     for one, other in ((alice, bob), (bob, alice)):
         one.ask(other)
         one.subscribe(other)
-    show("first message {:.0f} ms, first answer {:.0f} ms, warm {:.0f} ms".format(*times))
+    show(
+        "message, question and subscription each way; first message {:.0f} ms, first answer {:.0f} ms, warm {:.0f} ms".format(
+            *times
+        )
+    )
 
 
 def _say(sender: Client, to: Client, text: str) -> float:

@@ -9,6 +9,7 @@ import re
 import socket
 import ssl
 import struct
+import time
 from pathlib import Path
 from typing import Self
 
@@ -91,8 +92,9 @@ class Wire:
         self._frame(_TEXT, text.encode())
 
     def receive(self) -> str:
-        """The next text message; pings are answered on the way. Raises `Closed`."""
-        while True:
+        """The next text message; pings are answered on the way, and do not prolong the wait. Raises `Closed`."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
             opcode, payload = self._next_frame()
             if opcode == _TEXT:
                 return payload.decode()
@@ -100,6 +102,7 @@ class Wire:
                 self._frame(_PONG, payload)
             elif opcode == _CLOSE:
                 raise Closed(f"the peer closed the WebSocket with {payload[:2].hex()} {payload[2:]!r}")
+        raise Failure(f"the peer said nothing but pings for {PATIENCE:.0f} s")
 
     def close(self) -> None:
         """Drop the connection."""
