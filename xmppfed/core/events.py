@@ -33,6 +33,7 @@ __all__ = [
     "StreamClosed",
     "StreamFailed",
     "StreamOpened",
+    "TLSAgreed",
     "VerifyRequested",
 ]
 
@@ -57,6 +58,12 @@ class StreamOpened:
     """The peer answered our header."""
 
     opening: Opening
+
+
+@dataclass(frozen=True, slots=True)
+class TLSAgreed:
+    """Both sides go on with TLS, as its server where we are the receiving entity. The stream ends here without a word: start
+    TLS on its connection, and make a new stream there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +210,7 @@ class StreamClosed:
 Event = (
     OpenRequested
     | StreamOpened
+    | TLSAgreed
     | KeysRequested
     | AuthRequested
     | Authenticated

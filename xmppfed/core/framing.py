@@ -41,12 +41,13 @@ class Profile:
     content: str
     framing: str
     accepted_closings: frozenset[str]
+    alpn: bytes  # its name in TLS (XEP-0368)
     dialback: bool = False
 
 
-C2S = Profile("c2s", NS_CLIENT, NS_FRAMING, frozenset({NS_FRAMING}))
+C2S = Profile("c2s", NS_CLIENT, NS_FRAMING, frozenset({NS_FRAMING}), b"xmpp-client")
 # xmpp-proxy closes with the clients' namespace, also between servers.
-S2S = Profile("s2s", NS_SERVER, NS_FRAMING_SERVER, frozenset({NS_FRAMING, NS_FRAMING_SERVER}), dialback=True)
+S2S = Profile("s2s", NS_SERVER, NS_FRAMING_SERVER, frozenset({NS_FRAMING, NS_FRAMING_SERVER}), b"xmpp-server", dialback=True)
 
 
 class Dialect(Enum):

@@ -14,7 +14,7 @@ import idna
 from xmppfed.core.precis import LONGEST, check_size, opaque_string, username_case_mapped, width_mapped
 from xmppfed.errors import JIDError
 
-__all__ = ["JID", "parse_cached", "prepare_domain", "prepare_local", "prepare_resource"]
+__all__ = ["JID", "domain_or_nothing", "parse_cached", "prepare_domain", "prepare_local", "prepare_resource"]
 
 _LOCALPART, _DOMAINPART, _RESOURCEPART = "localpart", "domainpart", "resourcepart"
 _WANTED = {
@@ -124,6 +124,14 @@ def prepare_domain(text: str) -> str:
     LDH has none. The whole may have 1023 octets, which is more than DNS can look up (253).
     """
     return _prepared(_DOMAINPART, _domain, text)
+
+
+def domain_or_nothing(text: str | None) -> str:
+    """The prepared domain that `text` is, or nothing."""
+    try:
+        return prepare_domain(text or "")
+    except JIDError:
+        return ""
 
 
 def _prepared(part: str, prepare: Callable[[str], str], text: str) -> str:

@@ -56,12 +56,16 @@ _TLS_PURPOSES = frozenset({ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.
 
 class Connection(SSL.Connection):
     """A TLS connection that keeps what OpenSSL said of the peer's chain: `verdicts` holds an (error, depth) for every
-    certificate looked at, error 0 for a good one. No verdicts: nothing was verified in this handshake."""
+    certificate looked at, error 0 for a good one. No verdicts: nothing was verified in this handshake.
 
-    def __init__(self, context: SSL.Context, protocols: Sequence[bytes] = ()) -> None:
+    Of `protocols` a server chooses by ALPN; with `strict_alpn` a client that offers none of them is refused.
+    """
+
+    def __init__(self, context: SSL.Context, protocols: Sequence[bytes] = (), *, strict_alpn: bool = False) -> None:
         super().__init__(context, None)
         self.verdicts: list[tuple[int, int]] = []
         self.protocols = protocols
+        self.strict_alpn = strict_alpn
         # A second ClientHello (RFC 8446, 4.1.4) calls the first context's callbacks again, after a reload too.
         self.first_context = context
 

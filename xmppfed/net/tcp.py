@@ -1,7 +1,7 @@
-"""Streams over TCP (RFC 6120, 3): the bytes of the stream are the bytes of the connection, under TLS or not.
+"""Streams over TCP (RFC 6120, 3): the bytes of the stream are the bytes of the connection, which TLS protects.
 
-`Connection` keeps the time, `StreamFraming` finds the elements. STARTTLS would exchange what lies below one of these
-protocols, which stay the same.
+`Connection` keeps the time, `StreamFraming` finds the elements. A connection that begins without TLS belongs to the
+protocols of `xmppfed.net.starttls` first.
 """
 
 from __future__ import annotations
@@ -9,18 +9,48 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from twisted.internet import protocol
-from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IHandshakeListener, IPushProducer, IReactorTime, ITCPTransport
+from twisted.internet.defer import Deferred, TimeoutError
+from twisted.internet.error import ConnectError, ConnectionDone
+from twisted.internet.interfaces import (
+    IHandshakeListener,
+    IOpenSSLClientConnectionCreator,
+    IPushProducer,
+    IReactorTime,
+    IStreamClientEndpoint,
+    ITCPTransport,
+)
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from xmppfed.net.admission import Admission
 from xmppfed.net.connection import Connection
+from xmppfed.net.tls import tls_endpoint
 from xmppfed.timeouts import Timeouts
 
-__all__ = ["Acceptor", "StreamClientProtocol", "StreamProtocol", "StreamServerFactory", "StreamServerProtocol"]
+__all__ = [
+    "Acceptor",
+    "StreamClientProtocol",
+    "StreamProtocol",
+    "StreamServerFactory",
+    "StreamServerProtocol",
+    "address_of",
+    "connect",
+    "connected",
+    "send_at_once",
+    "under_tls",
+]
+
+
+def send_at_once(transport: Any) -> None:
+    """Have small stanzas go at once, and not with the next ones (Nagle's algorithm)."""
+    if ITCPTransport.providedBy(transport):
+        transport.setTcpNoDelay(True)
+
+
+def address_of(transport: Any) -> str:
+    """Where the peer is: its IP address, or `local` on a Unix socket."""
+    return getattr(transport.getPeer(), "host", "local")
 
 
 @implementer(IPushProducer)
@@ -33,10 +63,9 @@ class StreamProtocol(protocol.Protocol):
     _blocked = False
 
     def connectionMade(self) -> None:
-        """Small stanzas go at once, and not with the next ones (Nagle's algorithm)."""
+        """Hear from the transport whether the peer reads."""
         self.transport.registerProducer(self, True)
-        if ITCPTransport.providedBy(self.transport):
-            self.transport.setTcpNoDelay(True)
+        send_at_once(self.transport)
 
     def dataReceived(self, data: bytes) -> None:
         """Bytes, cut anywhere."""
@@ -128,7 +157,7 @@ class StreamServerProtocol(StreamProtocol):
     def connectionMade(self) -> None:
         """Let a stranger in, for a while."""
         super().connectionMade()
-        if not self.factory.admission.enter(self, getattr(self.transport.getPeer(), "host", "local")):
+        if not self.factory.admission.enter(self, address_of(self.transport)):
             self.abort()
             return
         self._deadline = self.factory.clock.callLater(self.factory.timeouts.handshake, self.abort)
@@ -182,10 +211,10 @@ class StreamServerFactory(protocol.ServerFactory):
 @implementer(IHandshakeListener)
 class StreamClientProtocol(StreamProtocol):
     """The initiating side, under TLS. `secured` comes when the handshake is complete; a ConnectionError says why it never
-    will be."""
+    will be. Who cancels it gives the connection up."""
 
     def __init__(self) -> None:
-        self.secured: Deferred[None] = Deferred()
+        self.secured: Deferred[None] = Deferred(lambda _: self.abort())
 
     def handshakeCompleted(self) -> None:
         """The peer's certificate can be judged."""
@@ -197,3 +226,38 @@ class StreamClientProtocol(StreamProtocol):
         if not self.secured.called:
             self.secured.errback(ConnectionError(reason.getErrorMessage()))
         super().connectionLost(reason)
+
+
+async def connect(
+    reactor: Any,
+    endpoint: IStreamClientEndpoint,
+    creator: IOpenSSLClientConnectionCreator,
+    seconds: float,
+    made: type[StreamClientProtocol] = StreamClientProtocol,
+) -> StreamClientProtocol:
+    """Connect to a port where streams begin with TLS, and shake hands within so many seconds (XEP-0368).
+
+    Raises ConnectionError, whose text says how far it came.
+    """
+    factory: protocol.Factory[Any] = protocol.Factory.forProtocol(made)
+    return await under_tls(await connected(tls_endpoint(reactor, endpoint, creator), factory), reactor, seconds)
+
+
+async def connected(endpoint: IStreamClientEndpoint, factory: protocol.Factory[Any]) -> Any:
+    """The protocol of a connection that stands. Raises ConnectionError."""
+    try:
+        return await endpoint.connect(factory)
+    except ConnectError as error:
+        raise ConnectionError(f"no connection: {error}") from None
+
+
+async def under_tls(made: StreamClientProtocol, clock: IReactorTime, seconds: float) -> StreamClientProtocol:
+    """The protocol, once its handshake is complete. Raises ConnectionError."""
+    made.secured.addTimeout(seconds, clock)
+    try:
+        await made.secured
+    except TimeoutError:
+        raise ConnectionError(f"no TLS within {seconds:.0f} s") from None
+    except ConnectionError as error:
+        raise ConnectionError(f"no TLS: {error}") from None
+    return made

@@ -50,6 +50,7 @@ __all__ = [
     "judge",
     "own_leaf",
     "strict_connection_creator",
+    "tls_client_factory",
     "tls_endpoint",
     "tls_server_factory",
 ]
@@ -134,14 +135,15 @@ class ServerContexts:
         return self._certificates.get(ascii_domain(domain) or domain)
 
     def creator(
-        self, *, protocols: Sequence[bytes] = (b"http/1.1",), client_certificates: bool = True
+        self, *, protocols: Sequence[bytes] = (b"http/1.1",), strict_alpn: bool = False, client_certificates: bool = True
     ) -> IOpenSSLServerConnectionCreator:
         """What a listener needs to speak TLS.
 
-        `protocols` are chosen from by ALPN (RFC 7301); a client that offers others is served without. Client
-        certificates are asked for and never required: browsers that have none say nothing to their user.
+        `protocols` are chosen from by ALPN (RFC 7301). A client that offers only others is served without, or with
+        `strict_alpn` refused: what was meant for another port cannot be turned to this one then. Client certificates
+        are asked for and never required: browsers that have none say nothing to their user.
         """
-        return _ServerCreator(partial(self._connection, tuple(protocols), client_certificates))
+        return _ServerCreator(partial(self._connection, tuple(protocols), strict_alpn, client_certificates))
 
     def _context(self, own: LoadedCertificate, trust: TrustRoots) -> SSL.Context:
         context = _context(SSL.TLS_SERVER_METHOD, own, trust)
@@ -154,8 +156,8 @@ class ServerContexts:
         wildcard = "*." + name.partition(".")[2]
         connection.set_context(self._contexts.get(name) or self._contexts.get(wildcard) or self._default)
 
-    def _connection(self, protocols: Sequence[bytes], client_certificates: bool) -> SSL.Connection:
-        connection = Connection(self._default, protocols)
+    def _connection(self, protocols: Sequence[bytes], strict_alpn: bool, client_certificates: bool) -> SSL.Connection:
+        connection = Connection(self._default, protocols, strict_alpn=strict_alpn)
         if not client_certificates:
             connection.set_verify(SSL.VERIFY_NONE)
         return connection
@@ -170,19 +172,23 @@ class _ServerCreator:
         return self._connect()
 
 
-def client_connection_creator(sni: str, own: LoadedCertificate | None, trust: TrustRoots) -> IOpenSSLClientConnectionCreator:
+def client_connection_creator(
+    sni: str, own: LoadedCertificate | None, trust: TrustRoots, protocols: Sequence[bytes] = ()
+) -> IOpenSSLClientConnectionCreator:
     """TLS to another server: names `sni` (unless it is an IP address), presents `own` with its whole chain when asked,
-    offers no ALPN, and leaves the peer's certificate to `judge`."""
-    return _ClientCreator(sni, own, trust)
+    offers `protocols` by ALPN, and leaves the peer's certificate to `judge`."""
+    return _ClientCreator(sni, own, trust, protocols)
 
 
 @implementer(IOpenSSLClientConnectionCreator)
 class _ClientCreator:
-    def __init__(self, sni: str, own: LoadedCertificate | None, trust: TrustRoots) -> None:
-        self._sni, self._own, self._trust = ascii_domain(sni), own, trust
+    def __init__(self, sni: str, own: LoadedCertificate | None, trust: TrustRoots, protocols: Sequence[bytes] = ()) -> None:
+        self._sni, self._own, self._trust, self._protocols = ascii_domain(sni), own, trust, list(protocols)
 
     def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
         connection = Connection(self._trust.client_context(self._own))
+        if self._protocols:
+            connection.set_alpn_protos(self._protocols)
         if self._sni is not None:
             connection.set_tlsext_host_name(self._sni.encode("ascii"))
         return connection
@@ -228,7 +234,7 @@ class _TLSEndpoint:
         self._reactor, self._inner, self._creator = reactor, inner, creator
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
-        factory = TLSMemoryBIOFactory(self._creator, True, protocolFactory, clock=self._reactor)
+        factory = tls_client_factory(self._creator, protocolFactory, self._reactor)
         return self._inner.connect(factory).addCallback(_unwrapped)
 
 
@@ -244,6 +250,13 @@ def tls_endpoint(
     It has connected before the handshake is complete: the protocol's `handshakeCompleted` tells (IHandshakeListener).
     """
     return _TLSEndpoint(reactor, inner, creator)
+
+
+def tls_client_factory(
+    creator: IOpenSSLClientConnectionCreator, factory: IProtocolFactory, clock: IReactorTime
+) -> TLSMemoryBIOFactory:
+    """The factory to connect with, so that `factory`'s protocols speak through TLS on this clock's time."""
+    return TLSMemoryBIOFactory(creator, True, factory, clock=clock)
 
 
 def tls_server_factory(
@@ -281,7 +294,10 @@ def _present(context: SSL.Context, own: LoadedCertificate) -> None:
 
 
 def _agree(connection: SSL.Connection, offered: list[bytes]) -> Any:
-    # Not the alert of RFC 7301, 3.2: what a peer also speaks elsewhere says nothing against it here. The result is Any
-    # because pyOpenSSL keeps the type of its sentinel to itself.
-    agreed = [protocol for protocol in cast(Connection, connection).protocols if protocol in offered]
+    # Without the alert of RFC 7301, 3.2, unless it was asked for: what a peer also speaks elsewhere says nothing against
+    # it here. The result is Any because pyOpenSSL keeps the type of its sentinel to itself.
+    ours = cast(Connection, connection)
+    agreed = [protocol for protocol in ours.protocols if protocol in offered]
+    if not agreed and ours.strict_alpn:
+        raise SSL.Error([("", "", "no application protocol")])  # pyOpenSSL sends the alert
     return agreed[0] if agreed else SSL.NO_OVERLAPPING_PROTOCOLS

@@ -24,7 +24,7 @@ from xmppfed.core.events import (
     StreamFailed,
     VerifyRequested,
 )
-from xmppfed.core.jid import JID, prepare_domain
+from xmppfed.core.jid import JID, domain_or_nothing
 from xmppfed.core.negotiation.dialback import ReceivingDialback
 from xmppfed.core.negotiation.feature import Feature
 from xmppfed.core.negotiation.offers import Offers
@@ -136,7 +136,7 @@ class Incoming:
 
     def _open(self, sender: str | None, to: str | None) -> None:
         """Offer what can prove the peer to be the domain it says it is."""
-        local, self._domain = _domain(to), _domain(sender)
+        local, self._domain = domain_or_nothing(to), domain_or_nothing(sender)
         refusal = self._refusal(local, sender, to)
         if refusal is not None:
             self._stream.fail(refusal)
@@ -187,7 +187,7 @@ class Incoming:
 
     def _judge(self, claim: Claim) -> None:
         """EXTERNAL was offered because a certificate proves the `from`; the authzid must be the same (XEP-0178, 3)."""
-        if claim.authzid and _domain(claim.authzid) != self._domain:
+        if claim.authzid and domain_or_nothing(claim.authzid) != self._domain:
             text = f"Found {ascii(claim.authzid)[:64]}; wanted {self._domain}."
             self._external.reject(self._stream, SASLError(SASLCondition.INVALID_AUTHZID, text))
             return
@@ -264,11 +264,3 @@ class Incoming:
         if lang is not None:
             stanza = stanza.stamped(stanza.attributes["from"], lang)
         self._router.route_received(stanza)
-
-
-def _domain(text: str | None) -> str:
-    """The prepared domain that `text` is, or nothing."""
-    try:
-        return prepare_domain(text or "")
-    except JIDError:
-        return ""
