@@ -22,6 +22,8 @@ from xmppfed.storage.accounts import add_account
 from xmppfed.storage.sqlite import FILE_NAME
 from xmppfed.storage.threads import at_once
 
+STREAMS = ("c2s_ws", "s2s_ws", "clients", "federation")
+
 
 class Assembly(AssemblyCase):
     """What stands in a server, and in which order."""
@@ -29,7 +31,7 @@ class Assembly(AssemblyCase):
     def test_everything(self) -> None:
         """Listening comes first, then the streams, the modules, the control socket, and storage last: they stop in this order."""
         made = assembly.assemble(self.config(), self.world(control=True))
-        self.assertEqual(names(made), ["http", "c2s_ws", "s2s_ws", "modules.ping", "modules.disco", "control", "storage"])
+        self.assertEqual(names(made), ["http", *STREAMS, "modules.ping", "modules.disco", "control", "storage"])
 
     def test_nothing_but_storage(self) -> None:
         """A server without services is one; it listens nowhere."""
@@ -40,9 +42,15 @@ class Assembly(AssemblyCase):
     def test_only_what_is_named(self) -> None:
         """Every service stands alone."""
         http = '[services.http]\nendpoint = "tcp:443:interface=127.0.0.2"\n'
-        for more, expected in (("", []), ("[services.c2s_ws]", ["c2s_ws"]), ("[services.s2s_ws]", ["s2s_ws"])):
-            made = assembly.assemble(self.config(http + more), self.world())
-            self.assertEqual(names(made), ["http", *expected, "storage"])
+        for more, expected in (
+            (http, ["http"]),
+            (http + "[services.c2s_ws]", ["http", "c2s_ws", "clients"]),
+            (http + "[services.s2s_ws]", ["http", "s2s_ws", "federation"]),
+            ("[services.c2s_tcp]", ["c2s_tcp", "clients"]),
+            ("[services.s2s_tcp]", ["s2s_tcp", "federation"]),
+        ):
+            made = assembly.assemble(self.config(more), self.world())
+            self.assertEqual(names(made), [*expected, "storage"])
 
     def test_behind_proxy_without_certificates(self) -> None:
         """Behind a proxy a server needs no certificate."""
@@ -106,7 +114,7 @@ class Assembly(AssemblyCase):
         self.assertIn("cert.pem", str(error))
 
     def test_no_federation(self) -> None:
-        """Without [services.s2s_ws] who writes to another domain hears why nothing arrives."""
+        """Without a service between servers who writes to another domain hears why nothing arrives."""
         made = self.start('[services.http]\nendpoint = "tcp:443:interface=127.0.0.2"\n[services.c2s_ws]\n')
         self.successResultOf(Deferred.fromCoroutine(add_account(made.storage.accounts, JID.parse(JULIET), "wherefore", at_once)))
         raw = Raw(self.network)
@@ -218,7 +226,7 @@ class Commands(AssemblyCase):
         self.start(control=True)
         status, answer = self.ask("status")
         self.assertEqual((status, answer["domains"]), (200, [CAPULET]))
-        self.assertEqual(answer["services"], ["http", "c2s_ws", "s2s_ws", "modules.ping", "modules.disco", "control", "storage"])
+        self.assertEqual(answer["services"], ["http", *STREAMS, "modules.ping", "modules.disco", "control", "storage"])
         self.assertIsInstance(answer["pid"], int)
 
 

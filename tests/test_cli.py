@@ -237,7 +237,7 @@ class Check(CLITestCase):
         (self.directory / "example.org.pem").write_bytes(pem)
         self.file.write_text(
             'data_dir = "var"\n[domains."example.org"]\ncertificate = "example.org.pem"\n'
-            '[services.http]\nendpoint = "tcp:5443"\n[services.c2s_ws]\n[modules.ping]\n'
+            '[services.http]\nendpoint = "tcp:5443"\n[services.c2s_ws]\n[services.c2s_tcp]\n[modules.ping]\n'
         )
 
     def test_good(self) -> None:
@@ -246,7 +246,7 @@ class Check(CLITestCase):
         out = self.done("check")
         self.assertIn(f"{self.file}: a server can start with it.\n", out)
         self.assertRegex(out, r"domain example\.org: .*example\.org\.pem: expires on \d{4}-\d\d-\d\d \(in 40 days\)\n")
-        for line in ("service http at tcp:5443", "service c2s_ws", "module ping"):
+        for line in ("service http at tcp:5443", "service c2s_ws", "service c2s_tcp at tcp:5222 and tcp:5223", "module ping"):
             self.assertIn(f"  {line}\n", out)
         self.assertNotIn("s2s_ws", out)
 

@@ -21,7 +21,8 @@ BASE = 'data_dir = "var"\n'
 DOMAIN = BASE + '[domains."example.org"]\ncertificate = "example.org.pem"\n'
 HTTP = DOMAIN + "[services.http]\n"
 PROXIED = BASE + '[domains."example.org"]\n[services.http]\ntls = "behind-proxy"\n'
-FEDERATED = HTTP + "[services.s2s_ws]\n"
+FEDERATED = HTTP + "[services.s2s_ws]\n[federation]\n"
+TCP = DOMAIN + "[services.c2s_tcp]\n"
 
 
 class PingOptions(Options, frozen=True):
@@ -76,12 +77,14 @@ class Accepted(ConfigTestCase):
 
     def test_safe_defaults(self) -> None:
         """Services that are only named use TLS, verified trust and the limits of the design."""
-        services = self.load(FEDERATED + "[services.c2s_ws]\n").services
+        config = self.load(FEDERATED + "[services.c2s_ws]\n")
+        services = config.services
         assert services.http is not None and services.c2s_ws is not None and services.s2s_ws is not None
         self.assertEqual((services.http.endpoint, services.http.tls), ("tcp:443", True))
         self.assertEqual(services.c2s_ws, C2SWebSocketOptions())
         self.assertEqual((services.c2s_ws.anonymous, services.c2s_ws.max_stanza_bytes), ((), 262_144))
-        self.assertEqual((services.s2s_ws.trust, services.s2s_ws.max_stanza_bytes), ("external-or-dialback", 524_288))
+        federation = config.federation
+        self.assertEqual((federation.trust, federation.max_stanza_bytes), ("external-or-dialback", 524_288))
 
     def test_networks(self) -> None:
         """Networks are parsed, of both families."""
@@ -122,13 +125,34 @@ class Accepted(ConfigTestCase):
 
     def test_static_routes(self) -> None:
         """A static route is a URL, or a table with the addresses to use; its domain is prepared."""
-        routes = '[services.s2s_ws.static_routes]\n"A.example" = "wss://a.example/x"\n'
+        routes = '[federation.static_routes]\n"A.example" = "wss://a.example/x"\n'
         routes += '"b.example" = {url = "wss://[::1]:5443", addresses = ["127.0.0.2"]}\n'
-        s2s = self.load(HTTP + routes).services.s2s_ws
-        assert s2s is not None
+        routes += '"c.example" = "xmpp://c.example:5269"\n"d.example" = "xmpps://d.example"\n'
+        found = self.load(FEDERATED + "[services.s2s_tcp]\n" + routes).federation.static_routes
         first = StaticRoute(url="wss://a.example/x")
         second = StaticRoute(url="wss://[::1]:5443", addresses=("127.0.0.2",))
-        self.assertEqual(s2s.static_routes, {"a.example": first, "b.example": second})
+        third, fourth = StaticRoute(url="xmpp://c.example:5269"), StaticRoute(url="xmpps://d.example")
+        self.assertEqual(found, {"a.example": first, "b.example": second, "c.example": third, "d.example": fourth})
+
+    def test_tcp(self) -> None:
+        """Services over TCP need no HTTPS port beside them, and listen on the ports that everybody knows."""
+        services = self.load(TCP + "[services.s2s_tcp]\n").services
+        expected = {
+            "services.c2s_tcp.endpoint": "tcp:5222",
+            "services.c2s_tcp.direct_tls_endpoint": "tcp:5223",
+            "services.s2s_tcp.endpoint": "tcp:5269",
+            "services.s2s_tcp.direct_tls_endpoint": "tcp:5270",
+        }
+        self.assertEqual(services.endpoints(), expected)
+        self.assertTrue(services.serve_clients and services.federate)
+
+    def test_tcp_on_fewer_ports(self) -> None:
+        """An empty endpoint is none; between servers none at all may be left, for those that are only reached."""
+        services = self.load(TCP + 'direct_tls_endpoint = ""\n').services
+        self.assertEqual(services.endpoints(), {"services.c2s_tcp.endpoint": "tcp:5222"})
+        nowhere = '[services.s2s_tcp]\nendpoint = ""\ndirect_tls_endpoint = ""\n'
+        services = self.load(BASE + '[domains."example.org"]\n' + nowhere).services
+        self.assertEqual((services.endpoints(), services.federate), ({}, True))
 
     def test_clients(self) -> None:
         """Origins and anonymous domains of this server are accepted."""
@@ -190,7 +214,7 @@ class Refused(ConfigTestCase):
 
     def test_unknown_service(self) -> None:
         """An unknown service is refused with those that are known."""
-        self.refused(HTTP + "[services.c2s_wss]\n", "services.c2s_wss", "c2s_ws, http, s2s_ws", "`c2s_ws`?")
+        self.refused(HTTP + "[services.c2s_wss]\n", "services.c2s_wss", "c2s_tcp, c2s_ws, http, s2s_tcp, s2s_ws", "`c2s_ws`?")
 
     def test_unknown_module(self) -> None:
         """A module that is not installed is refused with those that are."""
@@ -213,6 +237,25 @@ class Refused(ConfigTestCase):
         """An endpoint that Twisted does not know, or that brings a TLS of its own, is refused."""
         self.refused(HTTP + 'endpoint = "443"\n', 'services.http.endpoint: found "443"', "Unknown endpoint type")
         self.refused(HTTP + 'endpoint = "tcp:443:bogus=1"\n', "services.http.endpoint", "bogus")
+
+    def test_tcp_without_a_certificate(self) -> None:
+        """Who ends TLS needs a certificate, whatever a proxy does for another port."""
+        for name in ("c2s_tcp", "s2s_tcp"):
+            self.refused(
+                PROXIED + f"endpoint = 'unix:x'\n[services.{name}]\n", 'domains."example.org"', f"services.{name}.endpoint"
+            )
+
+    def test_tcp_endpoints(self) -> None:
+        """Each of both endpoints is looked at; clients need at least one."""
+        self.refused(TCP + 'endpoint = "5222"\n', 'services.c2s_tcp.endpoint: found "5222"')
+        self.refused(TCP + 'direct_tls_endpoint = "5223"\n', 'services.c2s_tcp.direct_tls_endpoint: found "5223"')
+        self.refused(DOMAIN + '[services.s2s_tcp]\nendpoint = "5269"\n', 'services.s2s_tcp.endpoint: found "5269"')
+        nowhere = 'endpoint = ""\ndirect_tls_endpoint = ""\n'
+        self.refused(TCP + nowhere, 'services.c2s_tcp.endpoint: found ""', "direct_tls_endpoint", "remove the table")
+
+    def test_tcp_anonymous(self) -> None:
+        """Guests are for domains that are served here."""
+        self.refused(TCP + 'anonymous = ["b.example"]\n', 'services.c2s_tcp.anonymous: found "b.example"')
 
     def test_endpoint_with_tls(self) -> None:
         """TLS inside TLS is never meant."""
@@ -257,21 +300,29 @@ class Refused(ConfigTestCase):
 
     def test_small_stanzas(self) -> None:
         """A limit below 10 000 bytes is forbidden (RFC 6120, 13.12)."""
-        self.refused(FEDERATED + "max_stanza_bytes = 9999\n", "services.s2s_ws.max_stanza_bytes", "9999", ">= 10000")
+        self.refused(FEDERATED + "max_stanza_bytes = 9999\n", "federation.max_stanza_bytes", "9999", ">= 10000")
 
     def test_trust(self) -> None:
         """A policy nobody knows is refused with the names of those that are known."""
-        self.refused(FEDERATED + 'trust = "any"\n', 'services.s2s_ws.trust: found "any"', '"external-or-dialback"')
+        self.refused(FEDERATED + 'trust = "any"\n', 'federation.trust: found "any"', '"external-or-dialback"')
 
     def test_static_route(self) -> None:
-        """A static route leads to a wss URL, at IP addresses, for a domain that is not ours."""
-        table = HTTP + "[services.s2s_ws.static_routes]\n"
-        key = 'services.s2s_ws.static_routes."b.example"'
-        self.refused(table + '"b.example" = "ws://b.example"\n', f"{key}.url", '"ws://b.example"', "wss://HOST")
+        """A static route leads to a URL of one of three kinds, at IP addresses, for a domain that is not ours."""
+        table = HTTP + "[services.s2s_ws]\n[federation.static_routes]\n"
+        key = 'federation.static_routes."b.example"'
+        for url in ("ws://b.example", "xmpp://b.example/x", "xmpps://", "tcp://b.example", "xmpp:b.example"):
+            self.refused(table + f'"b.example" = "{url}"\n', f"{key}.url", f'"{url}"', "wss://HOST", "xmpps://HOST")
         self.refused(table + '"b.example" = 5\n', key, "found 5", "a table")
         self.refused(table + '"b.example" = {url = "wss://b", addresses = ["b"]}\n', f"{key}.addresses", '"b"')
         self.refused(table + '"b.example" = {addresses = []}\n', f"{key}.url", "found nothing")
         self.refused(table + '"example.org" = "wss://b"\n', "static_routes", "a domain served elsewhere")
+
+    def test_static_route_that_nobody_goes(self) -> None:
+        """A route needs the service that opens such streams."""
+        tcp = DOMAIN + "[services.s2s_tcp]\n[federation.static_routes]\n"
+        self.refused(tcp + '"b.example" = "wss://b.example"\n', "Add a [services.s2s_ws] table")
+        for url in ("xmpp://b.example", "xmpps://b.example"):
+            self.refused(FEDERATED + f'[federation.static_routes]\n"b.example" = "{url}"\n', "services.s2s_tcp beside it")
 
     def test_origin(self) -> None:
         """An origin has a scheme and a host and no path, or it would never match."""

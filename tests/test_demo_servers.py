@@ -140,8 +140,7 @@ class FilesTests(Case):
         write_files(self.pair, NOW)
         for place, other in (self.pair, self.pair[::-1]):
             loaded = config.load(place.config, assembly.module_options())
-            assert loaded.services.s2s_ws is not None
-            routes = loaded.services.s2s_ws.static_routes
+            routes = loaded.federation.static_routes
             self.assertEqual(
                 {domain: (route.url, route.addresses) for domain, route in routes.items()},
                 {other.domain: (other.url, ("127.0.0.1",))},

@@ -95,8 +95,7 @@ class Stopping(AssemblyCase):
 
         self.patch(self.storage, "close", close)
         made = assembly.assemble(self.config(), self.world())
-        c2s: Any = made.getServiceNamed("c2s_ws")
-        clients = c2s.clients
+        clients: Any = made.getServiceNamed("clients")
         made.startService()
         self.successResultOf(Deferred.fromCoroutine(add_account(self.storage.accounts, JID.parse(JULIET), "wherefore", at_once)))
         raw = Raw(self.network)

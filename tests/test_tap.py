@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 from twisted.application.service import IServiceMaker, MultiService, ServiceMaker
@@ -95,6 +96,8 @@ class _Refusing(MultiService):
     def __init__(self, listening: Exception | None = None, starting: Exception | None = None) -> None:
         super().__init__()
         self.listening, self.starting = listening, starting
+        services = config.Services(http=config.HTTPOptions(), s2s_tcp=config.S2STCPOptions(direct_tls_endpoint="unix:/s"))
+        self.config = SimpleNamespace(services=services)
         self.reloads = 0
 
     def privilegedStartService(self) -> None:
@@ -131,8 +134,20 @@ class StartTests(SynchronousTestCase):
         taken = CannotListenError("127.0.0.1", 443, OSError(98, "Address already in use"))
         started: Any = tap.Started(cast(Any, _Refusing(listening=taken)), _Reactor())
         ended = self.assertRaises(SystemExit, started.privilegedStartService)
-        self.assertIn("services.http.endpoint", str(ended))
+        self.assertIn("services.http.endpoint: ", str(ended))
         self.assertIn("Address already in use. Stop what listens there", str(ended))
+
+    def test_which_port(self) -> None:
+        """Of several endpoints the one is named that has the port, or the Unix socket; without any, their table."""
+        for port, key in (
+            (5269, "services.s2s_tcp.endpoint"),
+            ("/s", "services.s2s_tcp.direct_tls_endpoint"),
+            (1, "services"),
+        ):
+            taken = CannotListenError("", port, OSError(98, "Address already in use"))
+            started: Any = tap.Started(cast(Any, _Refusing(listening=taken)), _Reactor())
+            ended = self.assertRaises(SystemExit, started.privilegedStartService)
+            self.assertIn(f"twistd xmppfed: {key}: ", str(ended))
 
     def test_another_server_has_the_directory(self) -> None:
         """What only the start finds out ends the process with the reason alone."""

@@ -21,7 +21,7 @@ from xmppfed.config import Config
 from xmppfed.core.events import Pair
 from xmppfed.core.identity import ascii_domain
 from xmppfed.core.jid import JID
-from xmppfed.discovery.candidates import S2S_WEBSOCKET
+from xmppfed.discovery.candidates import S2S_WEBSOCKET, XMPP_SERVER, XMPPS_SERVER
 from xmppfed.discovery.discovery import Discovery
 from xmppfed.discovery.dnssources import ServiceRecords, TextRecords
 from xmppfed.discovery.fetch import DocumentClient
@@ -32,22 +32,27 @@ from xmppfed.discovery.vouching import Vouching
 from xmppfed.errors import StanzaCondition, StanzaError, StreamCondition, StreamError
 from xmppfed.net.certificates import moment
 from xmppfed.net.dial import Dialer, WebSocketDialer
+from xmppfed.net.dialtcp import DirectTLSDialer, StartTLSDialer
 from xmppfed.net.peer import PeerCertificate, judge_presented
 from xmppfed.net.proxies import Presented, TrustedProxies
 from xmppfed.net.tls import ServerContexts, TrustRoots, strict_connection_creator, tls_endpoint
-from xmppfed.options import C2SWebSocketOptions, HTTPOptions, S2SWebSocketOptions
+from xmppfed.options import C2STCPOptions, FederationOptions, HTTPOptions, S2STCPOptions
 from xmppfed.routing.handlers import Handlers
 from xmppfed.routing.remotes import Remotes
 from xmppfed.routing.router import Router
 from xmppfed.routing.sessions import Sessions
 from xmppfed.server import Server, certificates
+from xmppfed.services.c2s_tcp import C2STCP
 from xmppfed.services.c2s_ws import C2SWebSocket
 from xmppfed.services.clients import Clients
 from xmppfed.services.control import Command, Control, user_commands
 from xmppfed.services.federation import Federation, Trust
-from xmppfed.services.http import FIRST_LIMIT, HTTPService
+from xmppfed.services.http import HTTPService
+from xmppfed.services.intake import FIRST_LIMIT
 from xmppfed.services.login import ClientPolicy
+from xmppfed.services.s2s_tcp import S2STCP
 from xmppfed.services.s2s_ws import S2SWebSocket
+from xmppfed.services.tcp import TCPService
 from xmppfed.services.wellknown import documents, well_known
 from xmppfed.storage.interface import Storage
 from xmppfed.storage.memory import MemoryStorage
@@ -128,14 +133,15 @@ class _Assembly:
         """The server with all its services, in the order in which they stop: listening first, storage last."""
         services = self._config.services
         if services.http is not None:
-            http = self._http(services.http)
-            self._add(http)
-            if services.c2s_ws is not None:
-                self._add(c2s := C2SWebSocket(self._clients, self._world.timeouts, services.c2s_ws.max_stanza_bytes))
-                http.take(c2s)
-            if services.s2s_ws is not None:
-                self._add(s2s := S2SWebSocket(self._federation, self._router))
-                http.take(s2s)
+            self._add_http(services.http)
+        if services.c2s_tcp is not None:
+            self._add(self._c2s_tcp(services.c2s_tcp))
+        if services.s2s_tcp is not None:
+            self._add(self._s2s_tcp(services.s2s_tcp))
+        if services.serve_clients:
+            self._add(self._clients)
+        if services.federate:
+            self._add(self._federation)
         self._add_modules()
         if self._world.control:
             self._add(Control(self._world.reactor, self._config.data_dir, self._commands()))
@@ -149,16 +155,13 @@ class _Assembly:
 
     @cached_property
     def _clients(self) -> Clients:
-        options = self._config.services.c2s_ws or C2SWebSocketOptions()
-        policy = ClientPolicy(frozenset(options.anonymous), frozenset(options.allowed_origins), options.see_other_uri)
         world = self._world
-        return Clients(self._config.domains, world.storage.accounts, self._sessions, self._router, world.run_in_thread, policy)
+        return Clients(self._config.domains, world.storage.accounts, self._sessions, self._router, world.run_in_thread)
 
     @cached_property
     def _federation(self) -> Federation:
-        options = self._config.services.s2s_ws or S2SWebSocketOptions()
-        world = self._world
-        dialers = {S2S_WEBSOCKET: WebSocketDialer(world.reactor, world.timeouts, FIRST_LIMIT), **world.dialers}
+        options, world = self._config.federation, self._world
+        dialers = {**self._dialers(), **world.dialers}
         fetch = DocumentClient(
             world.reactor, world.dns.addresses, self._config.allow_private_addresses, self._wrap_tls, world.timeouts
         )
@@ -178,7 +181,17 @@ class _Assembly:
         )
         return federation
 
-    def _discovery(self, options: S2SWebSocketOptions, fetch: DocumentClient, kinds: Collection[str]) -> Discovery:
+    def _dialers(self) -> dict[str, Dialer]:
+        """By kind of candidate: who takes streams in some way opens them so, too."""
+        services, given = self._config.services, (self._world.reactor, self._world.timeouts, FIRST_LIMIT)
+        dialers: dict[str, Dialer] = {}
+        if services.s2s_ws is not None:
+            dialers[S2S_WEBSOCKET] = WebSocketDialer(*given)
+        if services.s2s_tcp is not None:
+            dialers[XMPP_SERVER], dialers[XMPPS_SERVER] = StartTLSDialer(*given), DirectTLSDialer(*given)
+        return dialers
+
+    def _discovery(self, options: FederationOptions, fetch: DocumentClient, kinds: Collection[str]) -> Discovery:
         """Who is asked where another domain is, in the order of DESIGN, 7."""
         world, allowed, dns = self._world, self._config.allow_private_addresses, self._world.dns
         routes = {domain: StaticRoute(route.url, route.addresses) for domain, route in options.static_routes.items()}
@@ -196,10 +209,41 @@ class _Assembly:
         if self._server.federation is not None:
             self._server.federation.connect(pair)
             return
-        text = "This server does not federate: its configuration has no [services.s2s_ws]."
+        text = "This server does not federate: its configuration has neither [services.s2s_ws] nor [services.s2s_tcp]."
         self._remotes.failed(pair, StanzaError(StanzaCondition.REMOTE_SERVER_NOT_FOUND, text=text))
 
     # The parts.
+
+    def _add_http(self, options: HTTPOptions) -> None:
+        services = self._config.services
+        self._add(http := self._http(options))
+        if services.c2s_ws is not None:
+            policy = ClientPolicy(
+                frozenset(services.c2s_ws.anonymous),
+                frozenset(services.c2s_ws.allowed_origins),
+                services.c2s_ws.see_other_uri,
+            )
+            self._add(c2s := C2SWebSocket(self._clients, policy, self._world.timeouts, services.c2s_ws.max_stanza_bytes))
+            http.take(c2s)
+        if services.s2s_ws is not None:
+            self._add(s2s := S2SWebSocket(self._federation, self._router))
+            http.take(s2s)
+
+    def _c2s_tcp(self, options: C2STCPOptions) -> C2STCP:
+        policy = ClientPolicy(frozenset(options.anonymous))
+        service = C2STCP(self._clients, policy, self._world.reactor, self._world.timeouts, options.max_stanza_bytes)
+        self._listen(service, options)
+        return service
+
+    def _s2s_tcp(self, options: S2STCPOptions) -> S2STCP:
+        service = S2STCP(self._federation, self._router, self._world.reactor)
+        self._listen(service, options)
+        return service
+
+    def _listen(self, service: TCPService, options: C2STCPOptions | S2STCPOptions) -> None:
+        if options.endpoint or options.direct_tls_endpoint:
+            assert self._contexts is not None  # the configuration demands certificates
+            service.listen(options.endpoint, options.direct_tls_endpoint, self._contexts, self._config.domains)
 
     def _http(self, options: HTTPOptions) -> HTTPService:
         services = self._config.services

@@ -123,7 +123,8 @@ def _check(arguments: Namespace, _: TextIO) -> None:
         print(f"  domain {domain}: {_certificate(domain, options.certificate)}")
     for name, service in vars(config.services).items():
         if service is not None:
-            print(f"  service {name}" + (f" at {service.endpoint}" if name == "http" else ""))
+            ports = [endpoint for key, endpoint in config.services.endpoints().items() if key.startswith(f"services.{name}.")]
+            print(f"  service {name}" + (f" at {' and '.join(ports)}" if ports else ""))
     for name in config.modules:
         print(f"  module {name}")
 

@@ -7,24 +7,24 @@ authority is named in `trust_anchors`.
 from __future__ import annotations
 
 import ipaddress
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
-from urllib.parse import urlsplit
 
 import msgspec
-from twisted.internet.endpoints import serverFromString
 
-from xmppfed.core.jid import prepare_domain
-from xmppfed.errors import JIDError
+from xmppfed.checks import check_each, check_endpoint, check_file, is_local, is_origin, is_plain_url, prepared
 from xmppfed.options import (
     MAX_SESSIONS,
+    C2STCPOptions,
     C2SWebSocketOptions,
+    ClientOptions,
     DomainOptions,
+    FederationOptions,
     GeneralOptions,
     HTTPOptions,
+    S2STCPOptions,
     S2SWebSocketOptions,
     StaticRoute,
 )
@@ -32,12 +32,15 @@ from xmppfed.reference import markdown
 from xmppfed.tables import Options, Table, read
 
 __all__ = [
+    "C2STCPOptions",
     "C2SWebSocketOptions",
     "Config",
     "DomainOptions",
+    "FederationOptions",
     "GeneralOptions",
     "HTTPOptions",
     "Network",
+    "S2STCPOptions",
     "S2SWebSocketOptions",
     "Services",
     "StaticRoute",
@@ -54,7 +57,28 @@ class Services:
 
     http: HTTPOptions | None = None
     c2s_ws: C2SWebSocketOptions | None = None
+    c2s_tcp: C2STCPOptions | None = None
     s2s_ws: S2SWebSocketOptions | None = None
+    s2s_tcp: S2STCPOptions | None = None
+
+    @property
+    def serve_clients(self) -> bool:
+        """Whether clients can log in by any of them."""
+        return self.c2s_ws is not None or self.c2s_tcp is not None
+
+    @property
+    def federate(self) -> bool:
+        """Whether any of them speaks to other servers."""
+        return self.s2s_ws is not None or self.s2s_tcp is not None
+
+    def endpoints(self) -> dict[str, str]:
+        """Where they listen, by the key that says so."""
+        found = {} if self.http is None else {"services.http.endpoint": self.http.endpoint}
+        for name, options in (("c2s_tcp", self.c2s_tcp), ("s2s_tcp", self.s2s_tcp)):
+            if options is not None:
+                found[f"services.{name}.endpoint"] = options.endpoint
+                found[f"services.{name}.direct_tls_endpoint"] = options.direct_tls_endpoint
+        return {key: endpoint for key, endpoint in found.items() if endpoint}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,15 +92,18 @@ class Config:
     max_sessions: int = MAX_SESSIONS
     domains: Mapping[str, DomainOptions]
     services: Services = field(default_factory=Services)
+    federation: FederationOptions = field(default_factory=FederationOptions)
     modules: Mapping[str, msgspec.Struct] = field(default_factory=dict)
 
 
 _SERVICES: dict[str, type[Options]] = {
     "http": HTTPOptions,
     "c2s_ws": C2SWebSocketOptions,
+    "c2s_tcp": C2STCPOptions,
     "s2s_ws": S2SWebSocketOptions,
+    "s2s_tcp": S2STCPOptions,
 }
-_TABLES = ("domains", "services", "modules")
+_TABLES = ("domains", "services", "federation", "modules")
 
 
 def load(file: Path, module_options: Mapping[str, type[msgspec.Struct]]) -> Config:
@@ -87,6 +114,7 @@ def load(file: Path, module_options: Mapping[str, type[msgspec.Struct]]) -> Conf
     top = read(file)
     general = _general(top)
     domains = _domains(top.table("domains"))
+    services = _services(top, domains)
     return Config(
         file=file,
         data_dir=general.data_dir,
@@ -94,7 +122,8 @@ def load(file: Path, module_options: Mapping[str, type[msgspec.Struct]]) -> Conf
         allow_private_addresses=tuple(map(ipaddress.ip_network, general.allow_private_addresses)),
         max_sessions=general.max_sessions,
         domains=domains,
-        services=_services(top, domains),
+        services=services,
+        federation=_federation(top.table("federation"), domains, services),
         modules=_modules(top.table("modules"), module_options),
     )
 
@@ -106,6 +135,7 @@ def reference(module_options: Mapping[str, type[msgspec.Struct]] = {}) -> str:
         ('`[domains."example.org"]`', DomainOptions),
     ]
     tables += [(f"`[services.{name}]`", options) for name, options in _SERVICES.items()]
+    tables.append(("`[federation]`", FederationOptions))
     tables += [(f"`[modules.{name}]`", options) for name, options in sorted(module_options.items())]
     return markdown(tables)
 
@@ -117,20 +147,20 @@ def _general(top: Table) -> GeneralOptions:
         wanted, advice = "a directory that exists", f"Create it: mkdir -m 700 {general.data_dir}"
         raise top.error("data_dir", top.values["data_dir"], wanted, advice)
     for anchor in general.trust_anchors:
-        _check_file(top, "trust_anchors", anchor)
-    _check_each(top, "allow_private_addresses", ipaddress.ip_network, "networks such as 10.0.0.0/8 or fd00::/8")
+        check_file(top, "trust_anchors", anchor)
+    check_each(top, "allow_private_addresses", ipaddress.ip_network, "networks such as 10.0.0.0/8 or fd00::/8")
     return general
 
 
 def _domains(table: Table) -> dict[str, DomainOptions]:
     found = {}
     for name in table.values:
-        domain = _prepared(table, name)
+        domain = prepared(table, name)
         if domain in found:
             raise table.error(name, name, "each domain once", f"It is another spelling of {domain}: remove one.")
         options = found[domain] = table.table(name).convert(DomainOptions)
         if options.certificate is not None:
-            _check_file(table.table(name), "certificate", options.certificate)
+            check_file(table.table(name), "certificate", options.certificate)
     if not found:
         top = Table(table.file, "", {})
         raise top.error("domains", {}, "at least one domain", 'Add a table such as [domains."example.org"].')
@@ -140,37 +170,39 @@ def _domains(table: Table) -> dict[str, DomainOptions]:
 def _services(top: Table, domains: Mapping[str, DomainOptions]) -> Services:
     table = top.table("services")
     table.check_names(_SERVICES, "service")
-    http = _http(table.table("http")) if "http" in table.values else None
-    if http is None and table.values:
-        name, advice = next(iter(table.values)), "Add a [services.http] table: it owns the port of this service."
-        raise table.error(name, table.values[name], "services.http beside it", advice)
-    if http is not None and not http.behind_proxy:
-        _check_certificates(top.table("domains"), domains)
-    return Services(
-        http=http,
+    for name in ("c2s_ws", "s2s_ws"):
+        if name in table.values and "http" not in table.values:
+            advice = "Add a [services.http] table: it owns the port of this service."
+            raise table.error(name, table.values[name], "services.http beside it", advice)
+    services = Services(
+        http=_http(table.table("http")) if "http" in table.values else None,
         c2s_ws=_c2s_ws(table.table("c2s_ws"), domains) if "c2s_ws" in table.values else None,
-        s2s_ws=_s2s_ws(table.table("s2s_ws"), domains) if "s2s_ws" in table.values else None,
+        c2s_tcp=_c2s_tcp(table.table("c2s_tcp"), domains) if "c2s_tcp" in table.values else None,
+        s2s_ws=table.table("s2s_ws").convert(S2SWebSocketOptions) if "s2s_ws" in table.values else None,
+        s2s_tcp=_s2s_tcp(table.table("s2s_tcp")) if "s2s_tcp" in table.values else None,
     )
+    _check_certificates(top.table("domains"), domains, services)
+    return services
 
 
 def _http(table: Table) -> HTTPOptions:
     http = table.convert(HTTPOptions)
-    _check_endpoint(table, http.endpoint)
+    check_endpoint(table, "endpoint", http.endpoint)
     if http.tls is False:
         raise table.error("tls", False, 'true or "behind-proxy"', "XMPP over plain HTTP exists only behind a proxy.")
-    if http.behind_proxy and not _is_local(http.endpoint):
+    if http.behind_proxy and not is_local(http.endpoint):
         advice = "Use tcp:PORT:interface=127.0.0.1 or unix:PATH; or let TLS end here with tls = true."
         raise table.error("endpoint", http.endpoint, "a loopback address or a Unix socket behind a proxy", advice)
-    if http.public_url is not None and not (http.public_url.isascii() and _is_origin(http.public_url, "https")):
+    if http.public_url is not None and not (http.public_url.isascii() and is_origin(http.public_url, "https")):
         advice = "Paths are added to it: leave out what follows the port, and the user; write the host in ASCII (xn--...)."
         raise table.error("public_url", http.public_url, "https://HOST[:PORT]", advice)
-    _check_each(table, "public_addresses", ipaddress.ip_address, "IP addresses such as 203.0.113.7 or 2001:db8::7")
+    check_each(table, "public_addresses", ipaddress.ip_address, "IP addresses such as 203.0.113.7 or 2001:db8::7")
     _check_proxies(table, http)
     return http
 
 
 def _check_proxies(table: Table, http: HTTPOptions) -> None:
-    _check_each(table, "trusted_proxies", _proxy, 'networks such as 127.0.0.1/32, or "unix"')
+    check_each(table, "trusted_proxies", _proxy, 'networks such as 127.0.0.1/32, or "unix"')
     for name, value in (("client_certificate_header", http.client_certificate_header), ("proxy_protocol", http.proxy_protocol)):
         if value and not http.trusted_proxies:
             raise table.error(name, value, "trusted_proxies beside it", "List the proxies that are to be believed.")
@@ -183,40 +215,57 @@ def _proxy(text: str) -> object:
 def _c2s_ws(table: Table, domains: Mapping[str, DomainOptions]) -> C2SWebSocketOptions:
     options = table.convert(C2SWebSocketOptions)
     for origin in options.allowed_origins:
-        if not _is_origin(origin, "https", "http"):
+        if not is_origin(origin, "https", "http"):
             advice = "Write it as the browser sends it in the header Origin."
             raise table.error("allowed_origins", origin, "an origin such as https://chat.example.org", advice)
-    for domain in options.anonymous:
-        if domain not in domains:
-            advice = "Name a domain that has a [domains] table."
-            raise table.error("anonymous", domain, f"one of {', '.join(domains)}", advice)
-    if options.see_other_uri is not None and not _is_plain_url(options.see_other_uri, "wss"):
+    _check_anonymous(table, options, domains)
+    if options.see_other_uri is not None and not is_plain_url(options.see_other_uri, "wss"):
         advice = "A client may not be sent from TLS to a plain connection."
         raise table.error("see_other_uri", options.see_other_uri, "wss://HOST[:PORT]/PATH", advice)
     return options
 
 
-def _s2s_ws(table: Table, domains: Mapping[str, DomainOptions]) -> S2SWebSocketOptions:
-    options = table.without("static_routes").convert(S2SWebSocketOptions)
+def _c2s_tcp(table: Table, domains: Mapping[str, DomainOptions]) -> C2STCPOptions:
+    options = table.convert(C2STCPOptions)
+    _check_endpoints(table, options)
+    if not (options.endpoint or options.direct_tls_endpoint):
+        advice = "Name a port, or remove the table."
+        raise table.error("endpoint", "", "a server endpoint here or in direct_tls_endpoint", advice)
+    _check_anonymous(table, options, domains)
+    return options
+
+
+def _s2s_tcp(table: Table) -> S2STCPOptions:
+    options = table.convert(S2STCPOptions)
+    _check_endpoints(table, options)
+    return options
+
+
+def _federation(table: Table, domains: Mapping[str, DomainOptions], services: Services) -> FederationOptions:
+    options = table.without("static_routes").convert(FederationOptions)
     routes = table.table("static_routes")
     found = {}
     for name in routes.values:
-        domain = _prepared(routes, name)
+        domain = prepared(routes, name)
         if domain in domains:
             raise routes.error(name, routes.values[name], "a domain served elsewhere", "This server serves it: remove it.")
-        found[domain] = _static_route(routes, name)
+        found[domain] = _static_route(routes, name, services)
     return msgspec.structs.replace(options, static_routes=found)
 
 
-def _static_route(routes: Table, name: str) -> StaticRoute:
+def _static_route(routes: Table, name: str, services: Services) -> StaticRoute:
     value = routes.values[name]
     if isinstance(value, str):
         routes, value = Table(routes.file, routes.key, {name: {"url": value}}), value
     table = routes.table(name)
     route = table.convert(StaticRoute)
-    if not _is_plain_url(route.url, "wss"):
-        raise table.error("url", route.url, "wss://HOST[:PORT]/PATH", "Federation is never without TLS.")
-    _check_each(table, "addresses", ipaddress.ip_address, "IP addresses such as 203.0.113.7 or 2001:db8::7")
+    if not (is_plain_url(route.url, "wss") or is_origin(route.url, "xmpp", "xmpps")):
+        wanted, advice = "wss://HOST[:PORT]/PATH, xmpp://HOST[:PORT] or xmpps://HOST[:PORT]", "Federation is never without TLS."
+        raise table.error("url", route.url, wanted, advice)
+    way = "s2s_ws" if route.url.startswith("wss:") else "s2s_tcp"
+    if getattr(services, way) is None:
+        raise table.error("url", route.url, f"services.{way} beside it", f"Add a [services.{way}] table: it goes that way.")
+    check_each(table, "addresses", ipaddress.ip_address, "IP addresses such as 203.0.113.7 or 2001:db8::7")
     return route
 
 
@@ -225,62 +274,29 @@ def _modules(table: Table, known: Mapping[str, type[msgspec.Struct]]) -> dict[st
     return {name: table.table(name).convert(known[name]) for name in table.values}
 
 
-def _prepared(table: Table, name: str) -> str:
-    try:
-        return prepare_domain(name)
-    except JIDError as error:
-        raise table.error(name, name, "a domain name (RFC 7622, 3.2)", f"{error}") from None
-
-
-def _check_file(table: Table, name: str, path: Path) -> None:
-    if not path.is_file():
-        raise table.error(name, str(path), "a PEM file that exists", "Correct the path, or put the file there.")
-
-
-def _check_certificates(table: Table, domains: Mapping[str, DomainOptions]) -> None:
+def _check_certificates(table: Table, domains: Mapping[str, DomainOptions], services: Services) -> None:
+    key = _tls_ended(services)
     for name, options in zip(table.values, domains.values(), strict=True):
-        if options.certificate is None:
-            advice = 'Name a PEM file, or set services.http.tls to "behind-proxy".'
-            raise table.error(name, table.values[name], "a certificate, because services.http.tls is true", advice)
+        if key is not None and options.certificate is None:
+            advice = 'Name a PEM file, or have TLS end elsewhere: services.http can have tls = "behind-proxy".'
+            raise table.error(name, table.values[name], f"a certificate, because of {key}", advice)
 
 
-def _check_each(table: Table, name: str, parse: Callable[[str], object], wanted: str) -> None:
-    for text in table.values.get(name, ()):
-        try:
-            parse(text)
-        except ValueError as error:
-            raise table.error(name, text, wanted, f"{error}.") from None
+def _tls_ended(services: Services) -> str | None:
+    """The key by which this server ends TLS, and needs a certificate for each domain."""
+    behind_proxy = services.http is not None and services.http.behind_proxy
+    return next((key for key in services.endpoints() if not (behind_proxy and key.startswith("services.http."))), None)
 
 
-def _check_endpoint(table: Table, endpoint: str) -> None:
-    try:
-        serverFromString(object(), endpoint)
-    except (ValueError, TypeError, LookupError) as error:
-        advice = f"Twisted says: {error}."
-        raise table.error("endpoint", endpoint, "a server endpoint such as tcp:443", advice) from None
-    if endpoint.startswith("ssl:"):
-        advice = "Use tcp: instead; TLS is added by services.http.tls."
-        raise table.error("endpoint", endpoint, "an endpoint without TLS of its own", advice)
+def _check_endpoints(table: Table, options: C2STCPOptions | S2STCPOptions) -> None:
+    if options.endpoint:
+        check_endpoint(table, "endpoint", options.endpoint)
+    if options.direct_tls_endpoint:
+        check_endpoint(table, "direct_tls_endpoint", options.direct_tls_endpoint)
 
 
-def _is_local(endpoint: str) -> bool:
-    kind, *arguments = (part.replace("\\", "") for part in re.split(r"(?<!\\):", endpoint))
-    interface = next((text.removeprefix("interface=") for text in arguments if text.startswith("interface=")), "")
-    try:
-        return kind == "unix" or ipaddress.ip_address(interface).is_loopback
-    except ValueError:
-        return False
-
-
-def _is_plain_url(text: str, *schemes: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        return False
-    plain = not (parts.query or parts.fragment or parts.username or text.endswith(("?", "#")))
-    return parts.scheme in schemes and bool(host) and plain
-
-
-def _is_origin(text: str, *schemes: str) -> bool:
-    return _is_plain_url(text, *schemes) and not urlsplit(text).path
+def _check_anonymous(table: Table, options: ClientOptions, domains: Mapping[str, DomainOptions]) -> None:
+    for domain in options.anonymous:
+        if domain not in domains:
+            advice = "Name a domain that has a [domains] table."
+            raise table.error("anonymous", domain, f"one of {', '.join(domains)}", advice)

@@ -67,7 +67,7 @@ endpoint = "tcp:{port}:interface={host}"
 
 [services.s2s_ws]
 
-[services.s2s_ws.static_routes]
+[federation.static_routes]
 "{other.domain}" = {{ url = "{other.url}", addresses = ["{host}"] }}
 
 {modules}

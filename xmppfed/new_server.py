@@ -44,6 +44,11 @@ data_dir = "{data_dir}"                  # the database and the control socket
 # allowed_origins = ["https://chat.{host}"]   # web clients that may use EXTERNAL and ANONYMOUS; passwords work from any
 
 [services.s2s_ws]                      # federation over WebSocket
+
+# [services.c2s_tcp]                   # clients over TCP, ports 5222 and 5223; needs the certificate above
+# [services.s2s_tcp]                   # federation over TCP, ports 5269 and 5270; needs the certificate above
+
+# [federation]
 # trust = "external"                   # certificates only; the default takes dialback over verified TLS as well
 
 """

@@ -14,10 +14,14 @@ from xmppfed.tables import Options
 
 __all__ = [
     "MAX_SESSIONS",
+    "C2STCPOptions",
     "C2SWebSocketOptions",
+    "ClientOptions",
     "DomainOptions",
+    "FederationOptions",
     "GeneralOptions",
     "HTTPOptions",
+    "S2STCPOptions",
     "S2SWebSocketOptions",
     "StaticRoute",
 ]
@@ -126,8 +130,21 @@ class HTTPOptions(Options, frozen=True):
         return self.tls == "behind-proxy"
 
 
-class C2SWebSocketOptions(Options, frozen=True):
-    """Clients over WebSocket (RFC 7395). The table may be empty: it switches the service on."""
+class ClientOptions(Options, frozen=True):
+    """What every service for clients can be told."""
+
+    anonymous: Annotated[
+        tuple[str, ...],
+        Meta(description="The domains that offer ANONYMOUS logins (RFC 4505).", examples=[["guests.example.org"]]),
+    ] = ()
+    max_stanza_bytes: Annotated[
+        int, Meta(ge=10_000, description="The longest stanza taken from a client (RFC 6120, 13.12).", examples=[65_536])
+    ] = 262_144
+
+
+class C2SWebSocketOptions(ClientOptions, frozen=True):
+    """Clients over WebSocket (RFC 7395), on the port of `[services.http]`. The table may be empty: it switches the service
+    on."""
 
     fast_path: Annotated[
         bool, Meta(description="Read and write plain text frames without Autobahn's detours.", examples=[False])
@@ -139,13 +156,6 @@ class C2SWebSocketOptions(Options, frozen=True):
             examples=[["https://chat.example.org"]],
         ),
     ] = ()
-    anonymous: Annotated[
-        tuple[str, ...],
-        Meta(description="The domains that offer ANONYMOUS logins (RFC 4505).", examples=[["guests.example.org"]]),
-    ] = ()
-    max_stanza_bytes: Annotated[
-        int, Meta(ge=10_000, description="The longest stanza taken from a client (RFC 6120, 13.12).", examples=[65_536])
-    ] = 262_144
     see_other_uri: Annotated[
         str | None,
         Meta(
@@ -156,6 +166,26 @@ class C2SWebSocketOptions(Options, frozen=True):
     ] = None
 
 
+class C2STCPOptions(ClientOptions, frozen=True):
+    """Clients over TCP (RFC 6120), never without TLS. The table may be empty: it switches the service on. Every domain needs
+    a `certificate`."""
+
+    endpoint: Annotated[
+        str,
+        Meta(
+            description="Where to listen for clients that ask for TLS (STARTTLS), as a Twisted server endpoint. Empty: nowhere.",
+            examples=["tcp:5222:interface=203.0.113.7"],
+        ),
+    ] = "tcp:5222"
+    direct_tls_endpoint: Annotated[
+        str,
+        Meta(
+            description="Where to listen for clients that begin with TLS (XEP-0368). Empty: nowhere.",
+            examples=["tcp:5223:interface=203.0.113.7"],
+        ),
+    ] = "tcp:5223"
+
+
 class StaticRoute(Options, frozen=True):
     """Where to reach one domain, instead of asking DNS."""
 
@@ -163,8 +193,8 @@ class StaticRoute(Options, frozen=True):
     addresses: tuple[str, ...] = ()
 
 
-class S2SWebSocketOptions(Options, frozen=True):
-    """Federation over WebSocket (XEP-0468). The table may be empty: it switches the service on."""
+class FederationOptions(Options, frozen=True):
+    """What the services between servers share: `[services.s2s_ws]` and `[services.s2s_tcp]`."""
 
     trust: Annotated[
         Literal["external", "external-or-dialback", "dialback-without-verified-tls"],
@@ -182,8 +212,35 @@ class S2SWebSocketOptions(Options, frozen=True):
     static_routes: Annotated[
         dict[str, StaticRoute],
         Meta(
-            description="Domains and the URL to reach them by; or a table of `url` and `addresses` "
+            description="Domains and the URL to reach them by: `wss://HOST[:PORT]/PATH` (XEP-0468), `xmpp://HOST[:PORT]` "
+            "(TCP with STARTTLS) or `xmpps://HOST[:PORT]` (TCP that begins with TLS); or a table of `url` and `addresses` "
             "(IP addresses to use instead of asking DNS for the host).",
             examples=[{"example.net": "wss://xmpp.example.net/xmpp-websocket"}],
         ),
     ] = {}
+
+
+class S2SWebSocketOptions(Options, frozen=True):
+    """Federation over WebSocket (XEP-0468), on the port of `[services.http]`. The table is empty: it switches the service
+    on."""
+
+
+class S2STCPOptions(Options, frozen=True):
+    """Federation over TCP (RFC 6120), never without TLS. The table may be empty: it switches the service on. With a port to
+    listen on, every domain needs a `certificate`."""
+
+    endpoint: Annotated[
+        str,
+        Meta(
+            description="Where to listen for servers that ask for TLS (STARTTLS), as a Twisted server endpoint. "
+            "Empty: nowhere; without any port, servers are reached over TCP but cannot reach this one so.",
+            examples=["tcp:5269:interface=203.0.113.7"],
+        ),
+    ] = "tcp:5269"
+    direct_tls_endpoint: Annotated[
+        str,
+        Meta(
+            description="Where to listen for servers that begin with TLS (XEP-0368). Empty: nowhere.",
+            examples=["tcp:5270:interface=203.0.113.7"],
+        ),
+    ] = "tcp:5270"

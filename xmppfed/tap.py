@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,8 @@ class Started(MultiService):
             super().privilegedStartService()
         except CannotListenError as error:
             advice = "Stop what listens there, or choose an address and a port that this machine has and this user may take."
-            raise SystemExit(f"twistd xmppfed: services.http.endpoint: {str(error).rstrip('.')}. {advice}") from None
+            key = _listening_key(self._server.config.services.endpoints(), error)
+            raise SystemExit(f"twistd xmppfed: {key}: {str(error).rstrip('.')}. {advice}") from None
 
     def startService(self) -> None:
         """Start everything else, and take SIGHUP."""
@@ -71,3 +73,8 @@ class Started(MultiService):
     def _hang_up(self, *_: object) -> None:
         """A signal interrupts anything: the reactor reloads when it has time."""
         self._reactor.callFromThread(self._server.reload_or_log)
+
+
+def _listening_key(endpoints: Mapping[str, str], error: CannotListenError) -> str:
+    """The key of the endpoint that could not be had, as far as its port tells; the error does not know it."""
+    return next((key for key, endpoint in endpoints.items() if str(error.port) in endpoint.split(":")), "services")

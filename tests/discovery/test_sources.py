@@ -34,6 +34,20 @@ class StaticRouteTests(SourceCase):
         self.assertEqual((one.sni, one.accepted_names), ("front.example", {"front.example"}))
         self.assertTrue(answer.authoritative)
 
+    def test_ports(self) -> None:
+        """A route may lead to a TCP port, where the certificate has to be for the domain; the scheme says how TLS begins."""
+        for url, kind, port in (
+            ("xmpp://front.example", "xmpp-server", 5269),
+            ("xmpp://front.example:1", "xmpp-server", 1),
+            ("xmpps://front.example", "xmpps-server", 5270),
+            ("xmpps://front.example:2/", "xmpps-server", 2),
+        ):
+            (one,) = self.ask(StaticRoutes({"example.org": StaticRoute(url, ("10.0.0.1",))})).candidates
+            self.assertEqual((one.kind, one.host, one.port, one.addresses), (kind, "front.example", port, ("10.0.0.1",)))
+            self.assertEqual((one.sni, one.accepted_names, one.url), ("example.org", frozenset(), f"{kind}:front.example:{port}"))
+        (one,) = self.ask(StaticRoutes({"example.org": StaticRoute("xmpps://[2001:db8::1]:2")})).candidates
+        self.assertEqual((one.url, one.addresses), ("xmpps-server:[2001:db8::1]:2", ("2001:db8::1",)))
+
     def test_none(self) -> None:
         """For another domain there is nothing, and it is said."""
         answer = self.ask(StaticRoutes({"example.org": StaticRoute("wss://front.example/")}), "example.com")
@@ -43,6 +57,7 @@ class StaticRouteTests(SourceCase):
         """A route that cannot be used stops the start, with the domain and what was wanted."""
         cases = {
             StaticRoute("ws://front.example/"): "wanted wss:",
+            StaticRoute("xmpp://"): "has the host ''",
             StaticRoute("wss://front.example/", ("front.example",)): "found the address 'front.example', wanted an IP",
         }
         for route, reason in cases.items():

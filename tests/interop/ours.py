@@ -37,9 +37,11 @@ public_addresses = {public}
 [services.c2s_ws]
 
 [services.s2s_ws]
+
+[federation]
 trust = "{trust}"
 
-[services.s2s_ws.static_routes]
+[federation.static_routes]
 {routes}
 
 {modules}

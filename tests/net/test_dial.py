@@ -17,6 +17,7 @@ from twisted.web.resource import Resource
 from tests.net.test_websocket import Answering, switching
 from tests.net.tls_pairs import Raw
 from tests.net.websockets import OPEN_SERVER, Acceptor, Owner
+from xmppfed.core.events import Pair
 from xmppfed.core.framing import S2S, MessageFraming
 from xmppfed.net.admission import Admission
 from xmppfed.net.certificates import load_certificate, moment
@@ -98,7 +99,7 @@ class DialCase(SynchronousTestCase):
 
     def dial(self, url: str = f"wss://{HOST}/xmpp-websocket", address: str = ADDRESS, **more: Any) -> Deferred[Line]:
         """Begin."""
-        target = Target(url, address, 443, HOST)
+        target = Target(url, address, 443, HOST, Pair("a.example", HOST))
         refusal: Callable[[PeerCertificate | None], str | None] = more.get("refusal", wanted)
         dialing = Deferred.fromCoroutine(self.dialer.dial(target, more.get("own"), self.trust, refusal))
         self.network.pump()

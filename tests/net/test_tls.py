@@ -261,7 +261,7 @@ class ServerRefusalTests(ContextsTestCase):
 
 
 class ProtocolNegotiationTests(ContextsTestCase):
-    """ALPN (RFC 7301) agrees on http/1.1 where it is offered, and ends no connection."""
+    """ALPN (RFC 7301) agrees on http/1.1 where it is offered, and ends no connection unless it is asked to."""
 
     def agreed(self, offered: list[bytes], **options: Any) -> bytes | None:
         client = Raw(lambda context: context.set_alpn_protos(offered)) if offered else Raw()
@@ -287,6 +287,18 @@ class ProtocolNegotiationTests(ContextsTestCase):
         """A listener for Direct TLS says so (XEP-0368), in its own order, on every domain's context."""
         self.assertEqual(self.agreed([b"xmpp-server"], protocols=(b"xmpp-server",)), b"xmpp-server")
         self.assertEqual(self.agreed([b"a", b"b"], protocols=(b"b", b"a")), b"b")
+
+    def test_strict(self) -> None:
+        """A strict listener refuses a client that means something else, with the alert of RFC 7301, 3.2, and no other."""
+        options: dict[str, Any] = {"protocols": (b"xmpp-client",), "strict_alpn": True}
+        self.assertEqual(self.agreed([b"h2", b"xmpp-client"], **options), b"xmpp-client")
+        self.assertIsNone(self.agreed([], **options))
+        for offered in ([b"xmpp-server"], [b"h2", b"http/1.1"]):
+            pair = connect(self.contexts.creator(**options), Raw(lambda context, names=offered: context.set_alpn_protos(names)))
+            self.assertFalse(pair.shaken)
+            self.assertIn("no application protocol", str(pair.client_side.reason))
+            self.assertIn("no application protocol", str(pair.server_side.reason))
+        self.assertTrue(connect(self.contexts.creator(**options), Raw()).shaken)
 
 
 class ClientTests(ContextsTestCase):
@@ -321,6 +333,14 @@ class ClientTests(ContextsTestCase):
         pair = self.connect()
         self.assertTrue(pair.shaken)
         self.assertIsNone(judge(pair.server, NOW))
+
+    def test_protocols_offered(self) -> None:
+        """ALPN says what the connection is for (XEP-0368)."""
+        pair = connect(
+            self.contexts.creator(protocols=(b"xmpp-server",)),
+            client_connection_creator("one.example", None, TRUST, (b"xmpp-server",)),
+        )
+        self.assertEqual(pair.client.negotiatedProtocol, b"xmpp-server")
 
     def test_no_protocols_offered(self) -> None:
         """No ALPN: a peer that speaks XMPP alone would end a connection that offers http/1.1."""

@@ -177,7 +177,7 @@ class S2SCase(SynchronousTestCase):
         }
         every: dict[str, Any] = {
             "trust_anchors": ["authority.pem", str(anchors.absolute())],
-            "services": {"s2s_ws": {"trust": self.trust, "static_routes": routes}},
+            "federation": {"trust": self.trust, "static_routes": routes},
         }
         ours = {"domains": {domain: {"certificate": self._own(domain)} for domain in self.more}}
         return Federation(*self.domains, configuration={"*": every, OURS: ours, **self.configuration}, **self.options)

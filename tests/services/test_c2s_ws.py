@@ -311,7 +311,7 @@ class Stopping(RawCase):
     def stop(self) -> list[object]:
         """Begin to stop; the list has the result once there is one."""
         done: list[object] = []
-        service = self.server.getServiceNamed("c2s_ws")
+        service = self.server.getServiceNamed("clients")
         service.stopService().addBoth(done.append)
         self.network.pump()
         return done

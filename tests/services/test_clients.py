@@ -341,7 +341,7 @@ class Ending(SessionCase):
         unbound.open()
         unbound.plain()
         stranger.open()
-        clients = self.server.getServiceNamed("c2s_ws").clients
+        clients = self.server.getServiceNamed("clients")
         clients.end_account(JID.parse(JULIET), StreamError(StreamCondition.NOT_AUTHORIZED, "Gone."))
         self.network.pump()
         for raw in (self.juliet, unbound):
@@ -359,7 +359,7 @@ class Ending(SessionCase):
 
     def test_no_handles_left(self) -> None:
         """A connection that is gone is forgotten."""
-        clients = self.server.getServiceNamed("c2s_ws").clients
+        clients = self.server.getServiceNamed("clients")
         self.assertEqual(len(clients.streams), 2)
         self.juliet.drop()
         self.assertEqual(len(clients.streams), 1)

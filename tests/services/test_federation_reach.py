@@ -33,7 +33,7 @@ SECOND, LAST = "127.0.9.2", "127.0.9.3"
 class Delegated(S2SCase):
     """Host-meta may name another host: its certificate authenticates the target of our streams, and nothing else."""
 
-    configuration = {OURS: {"services": {"s2s_ws": {"static_routes": {THEIRS: ROUTE}}}}}
+    configuration = {OURS: {"federation": {"static_routes": {THEIRS: ROUTE}}}}
 
     def test_host_of_the_url(self) -> None:
         """A certificate for the URL's host will do, and that host is named by SNI."""
@@ -152,7 +152,7 @@ class ByHostMeta(SynchronousTestCase):
     def test_address_in_a_static_route(self) -> None:
         """The guard judges static routes, too."""
         route = {THEIRS: {"url": URL, "addresses": [THEIR_ADDRESS]}}
-        settings = {"allow_private_addresses": [], "services": {"s2s_ws": {"static_routes": route}}}
+        settings = {"allow_private_addresses": [], "federation": {"static_routes": route}}
         one = Federation(OURS, directory=False, configuration={OURS: settings})
         self.addCleanup(one.cleanup)
         juliet = one.client(JULIET)

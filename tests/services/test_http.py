@@ -15,7 +15,8 @@ from xmppfed.net.arrival import Arrival
 from xmppfed.net.certificates import moment
 from xmppfed.net.issuing import Authority
 from xmppfed.net.tls import TrustRoots
-from xmppfed.services.http import FIRST_LIMIT, PATHS, HTTPService
+from xmppfed.services.http import PATHS, HTTPService
+from xmppfed.services.intake import FIRST_LIMIT
 from xmppfed.timeouts import Timeouts
 
 OPEN = f"<open xmlns='{NS_FRAMING}' to='{CAPULET}' version='1.0'/>"

@@ -234,7 +234,7 @@ class Enumeration(RawCase):
         raw.open()
         answers = [raw.scram(name, "x").to_xml() for name in ("juliet", "nobody")]
         self.assertEqual(answers[0], answers[1])
-        clients = self.server.getServiceNamed("c2s_ws").clients
+        clients = self.server.getServiceNamed("clients")
         self.patch(clients.passwords, "_run_in_thread", counted)
         answers = [raw.plain(name, "x").to_xml() for name in ("juliet", "nobody")]
         self.assertEqual((answers[0], len(verified)), (answers[1], 2))
@@ -469,7 +469,7 @@ class Changes(RawCase):
         """The same holds for PLAIN, whose password is checked in another thread."""
         raw = self.opened()
         jid = JID.parse(JULIET)
-        passwords = self.server.getServiceNamed("c2s_ws").clients.passwords
+        passwords = self.server.getServiceNamed("clients").passwords
         running: list[Any] = []
 
         def later(function: Any) -> Deferred[Any]:

@@ -401,7 +401,7 @@ class Trust(S2SCase):
 class OtherHost(S2SCase):
     """Rows 14 and 15: what host-meta names."""
 
-    configuration = {OURS: {"services": {"s2s_ws": {"static_routes": {THEIRS: ROUTE}}}}}
+    configuration = {OURS: {"federation": {"static_routes": {THEIRS: ROUTE}}}}
 
     def test_row_14_outgoing(self) -> None:
         """Row 14: the certificate may be for the URL's host or for the domain; SNI names the host, then the domain."""

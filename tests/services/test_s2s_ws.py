@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from tests.services.s2s import CLOSE, JULIET, OURS, ROMEO, S2SCase, message, opening, stream_error
 from xmppfed.services.s2s_ws import S2SWebSocket
 
@@ -29,20 +32,20 @@ class Service(S2SCase):
         self.assertEqual(len(self.policy.streams), 2)
 
     def test_stop(self) -> None:
-        """The service has stopped when every connection of both directions is gone, and not before."""
+        """The federation has stopped when every connection of both directions is gone, and not before."""
         listener, client = self.listen(), self.juliet()
         peer = self.authenticated()
         self.write(client)
         done: list[object] = []
         peer.answers = False
-        self.service.stopService().addCallback(done.append)
+        self.policy.stopService().addCallback(done.append)
         self.network.pump()
         self.assertEqual(stream_error(peer.take()[-2:])[0], "system-shutdown")
         self.assertEqual(listener.peer.messages[-1], CLOSE)
         self.assertEqual(done, [])
         self.network.advance(1)
         self.assertEqual(done, [None])
-        self.assertFalse(self.service.running)
+        self.assertFalse(self.policy.running)
 
     def test_streams_that_left(self) -> None:
         """A stream that is gone is not kept."""
@@ -56,6 +59,7 @@ class NotServed(S2SCase):
     """A server without federation."""
 
     configuration = {OURS: {"services": {"s2s_ws": None}}}
+    routes: Mapping[str, Any] = {}
 
     def _policy(self) -> None:  # type: ignore[override]  # there is none
         return None

@@ -111,7 +111,7 @@ class Certificates(SynchronousTestCase):
     """What becomes of a message to, and from, a domain whose certificate is bad."""
 
     def talk(self, kind: CertificateKind, wire: Wire, trust: str = "external") -> tuple[Client, Client]:
-        settings = f'[services.s2s_ws]\ntrust = "{trust}"'
+        settings = f'[federation]\ntrust = "{trust}"'
         domains = ("capulet.example", "montague.example")
         federation = Federation(
             *domains, wire=wire, certificates={"montague.example": kind}, configuration=dict.fromkeys(domains, settings)

@@ -54,7 +54,7 @@ class Servers(SynchronousTestCase):
         self.assertEqual(self.network.resolver.hosts, {"capulet.example": ("127.0.0.2",)})
         self.assertEqual(self.network.leftovers(), [])
         hosted.start()
-        self.assertEqual(len(self.network.reactor.wiring.listeners), 3)
+        self.assertEqual(len(self.network.reactor.wiring.listeners), 4)
         stopped = Deferred.fromCoroutine(hosted.stop())
         self.network.pump()
         self.assertIsNone(self.successResultOf(stopped))
@@ -62,5 +62,5 @@ class Servers(SynchronousTestCase):
 
     def test_bad_settings(self) -> None:
         """Settings are checked as a file is."""
-        error = self.assertRaises(ConfigError, self.hosted, "[services.http]\nport = 443")
-        self.assertIn("services.http.port: found an unknown key", str(error))
+        error = self.assertRaises(ConfigError, self.hosted, "[services.c2s_tcp]\nport = 443")
+        self.assertIn("services.c2s_tcp.port: found an unknown key", str(error))

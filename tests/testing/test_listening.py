@@ -1,4 +1,4 @@
-"""Ports of a test server for streams that begin with TLS."""
+"""Ports of a test server."""
 
 from __future__ import annotations
 
@@ -21,15 +21,17 @@ class Ports(SynchronousTestCase):
         return {listening.name[1] for listening in federation.network.reactor.wiring.listeners}
 
     def test_one_for_each_kind(self) -> None:
-        """Clients and servers have a port each, besides the server's own; WebSocket needs no other."""
-        for wire in ("memory", "tcp"):
-            self.assertEqual(self.ports(wire=wire), {443, PORTS["c2s"], PORTS["s2s"]})
+        """WebSocket needs one port; over TCP clients and servers have two each; bare messages one each besides HTTPS."""
         self.assertEqual(self.ports(wire="websocket"), {443})
+        self.assertEqual(self.ports(wire="tcp"), {5222, 5223, 5269, 5270})
+        self.assertEqual(self.ports(wire="memory"), {443, PORTS["c2s"], PORTS["s2s"]})
 
     def test_only_what_is_switched_on(self) -> None:
         """A service that the configuration switches off has no port."""
         settings = {"*": {"services": {"s2s_ws": None}}}
-        self.assertEqual(self.ports(wire="tcp", configuration=settings), {443, PORTS["c2s"]})
+        self.assertEqual(self.ports(wire="memory", configuration=settings), {443, PORTS["c2s"]})
+        settings = {"*": {"services": {"s2s_tcp": None}}}
+        self.assertEqual(self.ports(wire="tcp", configuration=settings), {5222, 5223})
 
 
 class Streams(SynchronousTestCase):
@@ -37,9 +39,9 @@ class Streams(SynchronousTestCase):
 
     def test_limits_of_the_service(self) -> None:
         """A stanza may be as long as the service says, and not longer."""
-        wires: tuple[Literal["memory", "tcp"], ...] = ("memory", "tcp")
-        for wire in wires:
-            settings = {"*": "[services.c2s_ws]\nmax_stanza_bytes = 10000"}
+        wires: tuple[tuple[Literal["memory", "tcp"], str], ...] = (("memory", "c2s_ws"), ("tcp", "c2s_tcp"))
+        for wire, service in wires:
+            settings = {"*": f"[services.{service}]\nmax_stanza_bytes = 10000"}
             federation = Federation("capulet.example", wire=wire, configuration=settings)
             self.addCleanup(federation.cleanup)
             juliet = federation.client(JULIET)

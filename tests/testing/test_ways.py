@@ -11,6 +11,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.testing.peers import Recorder, Remembering
+from xmppfed.core.events import Pair
 from xmppfed.core.framing import S2S
 from xmppfed.net.certificates import LoadedCertificate
 from xmppfed.net.dial import Dialer, DialFailed, Line, Refusal, Target
@@ -18,18 +19,12 @@ from xmppfed.net.peer import PeerCertificate
 from xmppfed.net.tls import TrustRoots
 from xmppfed.testing.federation import Federation
 from xmppfed.testing.network import Network
-from xmppfed.testing.ways import PORTS, WAYS, Direct, DirectDialer, Uncertified
+from xmppfed.testing.ways import PORTS, WAYS, MessageDialer, Uncertified
 from xmppfed.timeouts import Timeouts
 
 TRUST = TrustRoots(system=False)
+PAIR = Pair("montague.example", "capulet.example")
 TIMEOUTS = Timeouts()
-
-
-def direct(name: str) -> Direct:
-    """The way of this name, which is no WebSocket."""
-    way = WAYS[name]
-    assert isinstance(way, Direct)
-    return way
 
 
 class Candidates(SynchronousTestCase):
@@ -37,9 +32,9 @@ class Candidates(SynchronousTestCase):
 
     def test_direct(self) -> None:
         """At the port for servers, under the name of the domain, by the dialer of this kind alone."""
-        for name in ("memory", "tcp"):
+        for name, kind in (("memory", "memory"), ("tcp", "xmpps-server")):
             candidate = WAYS[name].candidate("capulet.example", "127.0.0.2")
-            self.assertEqual((candidate.kind, candidate.port, candidate.sni), (name, PORTS["s2s"], "capulet.example"))
+            self.assertEqual((candidate.kind, candidate.port, candidate.sni), (kind, PORTS["s2s"], "capulet.example"))
             self.assertEqual(candidate.addresses, ("127.0.0.2",))
             self.assertEqual(candidate.accepted_names, frozenset())
 
@@ -58,8 +53,8 @@ class Dialing(SynchronousTestCase):
         self.outcome: list[Any] = []
 
     def dial(self, network: Network, address: str = "127.0.0.2", refusal: Refusal = lambda _: None) -> None:
-        dialer: Dialer = DirectDialer(direct("memory"), network.reactor, TIMEOUTS)
-        target = Target("", address, PORTS["s2s"], "capulet.example")
+        dialer: Dialer = MessageDialer(network.reactor, TIMEOUTS)
+        target = Target("", address, PORTS["s2s"], "capulet.example", PAIR)
         self.run_on(network, dialer.dial(target, None, TRUST, refusal))
 
     def run_on(self, network: Network, work: Coroutine[Any, Any, Any]) -> None:
@@ -92,12 +87,12 @@ class Dialing(SynchronousTestCase):
         TCP4ServerEndpoint(self.network.reactor, PORTS["s2s"], interface="127.0.0.2").listen(servers)
         self.dial(self.network)
         self.network.advance(TIMEOUTS.connect)
-        self.assertIn("no connection: no TLS within 10 s", self.reason())
+        self.assertEqual(self.reason(), "no TLS within 10 s")
         self.outcome.clear()
         self.dial(self.network)
         servers.built[1].transport.loseConnection()
         self.network.pump()
-        self.assertIn("no connection", self.reason())
+        self.assertIn("no TLS: ", self.reason())
         self.assertEqual(self.network.links, [])
 
     def test_certificate(self) -> None:
@@ -130,6 +125,6 @@ class Dialing(SynchronousTestCase):
                 raise DialFailed("enough")
 
         own: Any = object()
-        target = Target("", "127.0.0.2", 1, "")
+        target = Target("", "127.0.0.2", 1, "", PAIR)
         self.run_on(self.network, Uncertified(Handing()).dial(target, own, TRUST, lambda _: None))
         self.assertEqual((handed, self.reason()), ([None], "enough"))

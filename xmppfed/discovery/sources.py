@@ -9,13 +9,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from xmppfed.discovery.candidates import Candidate, websocket_candidate
+from xmppfed.discovery.candidates import XMPP_SERVER, XMPPS_SERVER, Candidate, port_candidate, websocket_candidate
 from xmppfed.discovery.hostmeta import HostMeta, parse_json, parse_xrd
 from xmppfed.discovery.shared import together
-from xmppfed.discovery.urls import is_address, url_host
+from xmppfed.discovery.urls import is_address, split_url, url_host
 from xmppfed.errors import ConfigError, DiscoveryError
 
 __all__ = ["Answer", "HostMetaDocuments", "Source", "StaticRoute", "StaticRoutes"]
+
+
+_ROUTE = "static route"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,8 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StaticRoute:
-    """A route from the configuration: a `wss:` URL, and the addresses to connect to instead of resolving its host."""
+    """A route from the configuration: a URL (`wss:`, or `xmpp:` and `xmpps:` with nothing but a host and perhaps a port), and
+    the addresses to connect to instead of resolving its host."""
 
     url: str
     addresses: tuple[str, ...] = ()
@@ -98,8 +102,18 @@ def _routed(domain: str, route: StaticRoute) -> Candidate:
     if wrong:
         raise ConfigError(f"static route for {domain}: found the address {wrong[0]!r}, wanted an IP address")
     try:
-        return websocket_candidate(
-            route.url, domain=url_host(domain), source="static route", addresses=route.addresses, priority=0
-        )
+        return _candidate(route, url_host(domain))
     except DiscoveryError as error:
         raise ConfigError(f"static route for {domain}: {error}") from None
+
+
+_PORTS = {"xmpp": (XMPP_SERVER, 5269), "xmpps": (XMPPS_SERVER, 5270)}
+
+
+def _candidate(route: StaticRoute, host: str) -> Candidate:
+    scheme = route.url.partition(":")[0]
+    if scheme not in _PORTS:
+        return websocket_candidate(route.url, domain=host, source=_ROUTE, addresses=route.addresses, priority=0)
+    kind, port = _PORTS[scheme]
+    target = split_url(route.url, scheme, port)
+    return port_candidate(kind, target.host, target.port, domain=host, source=_ROUTE, addresses=route.addresses, priority=0)

@@ -58,8 +58,8 @@ def url_host(domain: str) -> str:
     return name
 
 
-def split_url(url: str, scheme: str) -> Target:
-    """Split an absolute URL of the given scheme (`https` or `wss`), whose default port is 443.
+def split_url(url: str, scheme: str, default_port: int = 443) -> Target:
+    """Split an absolute URL of the given scheme.
 
     Raises DiscoveryError, which names what was found, for another scheme, for credentials, and for a fragment
     (RFC 6455, 3), and for characters outside printable ASCII, which urllib would silently drop.
@@ -68,7 +68,7 @@ def split_url(url: str, scheme: str) -> Target:
         raise DiscoveryError(f"the URL {shown(url)} is not 1 to 2048 printable ASCII characters")
     try:
         parts = urlsplit(url)
-        port = 443 if parts.port is None else parts.port
+        port = default_port if parts.port is None else parts.port
     except ValueError as error:
         raise DiscoveryError(f"the URL {shown(url)} cannot be read: {error}") from None
     host = (parts.hostname or "").removesuffix(".")

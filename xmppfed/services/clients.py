@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable, Collection, Coroutine
 from typing import Any
 
+from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import Logger
 
@@ -24,7 +25,7 @@ from xmppfed.core.events import (
     StreamClosed,
     StreamFailed,
 )
-from xmppfed.core.jid import JID, prepare_domain
+from xmppfed.core.jid import JID, domain_or_nothing
 from xmppfed.core.negotiation.bind import LegacySession, ReceivingBind
 from xmppfed.core.negotiation.channel_binding import ChannelBindings
 from xmppfed.core.negotiation.offers import Offers
@@ -55,8 +56,10 @@ from xmppfed.storage.threads import RunInThread
 __all__ = ["ClientSession", "Clients"]
 
 
-class Clients:
-    """What all sessions of clients share."""
+class Clients(Service):
+    """What all sessions of clients share, whatever carries them; they end when it stops."""
+
+    name = "clients"
 
     def __init__(
         self,
@@ -65,13 +68,11 @@ class Clients:
         sessions: Sessions,
         router: Router,
         run_in_thread: RunInThread,
-        policy: ClientPolicy,
     ) -> None:
         self.domains = domains
         self.sessions = sessions
         self.router = router
         self.passwords = Passwords(accounts, run_in_thread)
-        self.policy = policy
         self.streams: Gathering[ClientSession] = Gathering()
 
     def offers(self) -> Offers:
@@ -80,11 +81,16 @@ class Clients:
         before, after = handlers.offers("stranger"), handlers.offers("client")
         return Offers(before, after, nonzas=handlers.named("nonza"), requests=handlers.strangers())
 
-    def own(self, arrival: Arrival, connection: Connection[ClientSession]) -> ClientSession:
-        """The session that judges what comes over `connection`."""
-        session = ClientSession(self, arrival, connection)
+    def own(self, policy: ClientPolicy, arrival: Arrival, connection: Connection[ClientSession]) -> ClientSession:
+        """The session that judges what comes over `connection`; `policy` is that of the service which took it."""
+        session = ClientSession(self, policy, arrival, connection)
         self.streams.add(session)
         return session
+
+    def stopService(self) -> Deferred[None]:
+        """End every session, and wait until the last connection is gone."""
+        super().stopService()
+        return self.streams.end_all(StreamError(StreamCondition.SYSTEM_SHUTDOWN))
 
     def end_account(self, account: JID, error: StreamError) -> None:
         """End every stream that is authenticated as `account`, bound or not."""
@@ -98,8 +104,9 @@ class ClientSession:
 
     log = Logger()
 
-    def __init__(self, clients: Clients, arrival: Arrival, connection: Connection[ClientSession]) -> None:
+    def __init__(self, clients: Clients, policy: ClientPolicy, arrival: Arrival, connection: Connection[ClientSession]) -> None:
         self._clients = clients
+        self._policy = policy
         self._arrival = arrival
         self._connection = connection
         self._stream = connection.stream
@@ -184,18 +191,15 @@ class ClientSession:
     # Login.
 
     def _open(self, to: str | None) -> None:
-        try:
-            domain = prepare_domain(to or "")
-        except JIDError:
-            domain = ""
+        domain = domain_or_nothing(to)
         if domain not in self._clients.domains:
             text = f"Found {ascii(to)[:64]} as the domain of the stream; wanted one that is served here."
             self._stream.fail(StreamError(StreamCondition.HOST_UNKNOWN, text))
             return
-        if self._clients.policy.see_other_uri is not None:
-            self._stream.close(self._clients.policy.see_other_uri)
+        if self._policy.see_other_uri is not None:
+            self._stream.close(self._policy.see_other_uri)
             return
-        self._login = Login(self._clients.passwords, self._clients.policy, self._arrival, domain)
+        self._login = Login(self._clients.passwords, self._policy, self._arrival, domain)
         self._sasl = ReceivingSASL(self._login.mechanisms())
         self._offers = self._clients.offers()
         bindings = ChannelBindings(list(self._login.bindings))

@@ -8,6 +8,7 @@ from enum import Enum
 from functools import partial
 from typing import Any, Protocol
 
+from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
@@ -21,7 +22,7 @@ from xmppfed.core.sasl.registry import Credentials, create_client
 from xmppfed.core.sasl.steps import ClientMechanism, Offer
 from xmppfed.discovery.discovery import Discovery
 from xmppfed.discovery.vouching import Vouching
-from xmppfed.errors import DiscoveryError, SASLError, StanzaCondition, StanzaError, StreamError
+from xmppfed.errors import DiscoveryError, SASLError, StanzaCondition, StanzaError, StreamCondition, StreamError
 from xmppfed.net.certificates import moment
 from xmppfed.net.dial import Dialer
 from xmppfed.net.gathering import Gathering
@@ -56,9 +57,10 @@ class SecretSource(Protocol):
         """Random bytes, the same ever after."""
 
 
-class Federation:
-    """Opens streams to other servers, and judges what other servers say they are."""
+class Federation(Service):
+    """Opens streams to other servers, and judges what other servers say they are, whatever carries the streams."""
 
+    name = "federation"
     log = Logger()
 
     def __init__(
@@ -97,10 +99,11 @@ class Federation:
         self._reaching: set[Deferred[Outgoing]] = set()
         self.stopping = False
 
-    def stop(self, error: StreamError) -> Deferred[None]:
+    def stopService(self) -> Deferred[None]:
         """Open no more streams, and end those there are; the result comes when every connection is gone."""
+        super().stopService()
         self.stopping = True
-        ended = self.streams.end_all(error)
+        ended = self.streams.end_all(StreamError(StreamCondition.SYSTEM_SHUTDOWN))
         for reaching in list(self._reaching):
             reaching.cancel()
         return ended

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 from twisted.application.internet import StreamServerEndpointService
 from twisted.application.service import MultiService
@@ -14,36 +13,25 @@ from twisted.web.resource import Resource
 
 from xmppfed.core.events import Event, OpenRequested
 from xmppfed.core.framing import C2S, MessageFraming, Profile, opening_profile
-from xmppfed.core.stream import Stream
 from xmppfed.errors import StreamCondition, StreamError
 from xmppfed.net.admission import Admission
 from xmppfed.net.arrival import Arrival
 from xmppfed.net.certificates import moment
-from xmppfed.net.connection import Connection, Owner
+from xmppfed.net.connection import Connection
 from xmppfed.net.fastpath import FastStreamServerProtocol
 from xmppfed.net.httpport import HTTPPort, StreamResource
 from xmppfed.net.peer import PeerCertificate, channel_bindings, judge, own_leaf
 from xmppfed.net.proxies import Presented, TrustedProxies, Word
 from xmppfed.net.proxyport import listen
+from xmppfed.net.tcp import address_of
 from xmppfed.net.tls import ServerContexts, tls_server_factory
 from xmppfed.net.websocket import StreamServerFactory, StreamServerProtocol
+from xmppfed.services.intake import FIRST_LIMIT, StreamService, take
 from xmppfed.timeouts import Timeouts
 
-__all__ = ["FIRST_LIMIT", "PATHS", "HTTPService", "StreamService"]
+__all__ = ["PATHS", "HTTPService"]
 
 PATHS = (b"xmpp-websocket", b"ws", b"xmpp-websocket-s2s")
-FIRST_LIMIT = 10_000  # bytes that a stanza may have before authentication
-
-
-class StreamService(Protocol):
-    """A service that takes streams of one kind."""
-
-    profile: Profile
-    limit: int
-    silence: float
-
-    def own(self, arrival: Arrival, connection: Connection[Any]) -> Owner:
-        """Who judges a stream that came in."""
 
 
 class HTTPService(MultiService):
@@ -108,17 +96,9 @@ class HTTPService(MultiService):
             profile = C2S  # the stream will find the same fault, and say so in the words of a stream
         if profile is C2S and not protocol.require_masks():
             return None
-        service = self._services.get(profile.name)
-        stream = Stream(
-            MessageFraming(profile, FIRST_LIMIT),
-            receiving=True,
-            new_id=partial(secrets.token_hex, 16),
-            limit=service.limit if service else FIRST_LIMIT,
-            secure=True,
-        )
-        own = partial(service.own, self._arrival(protocol)) if service else partial(_NotServed, profile)
-        silence = service.silence if service else self._timeouts.client_silence
-        return Connection(stream, protocol, own, self._reactor, self._timeouts, silence)
+        service = self._services.get(profile.name) or _NoService(profile, self._timeouts.client_silence)
+        framing = MessageFraming(profile, FIRST_LIMIT)
+        return take(service, framing, protocol, self._arrival(protocol), self._reactor, self._timeouts)
 
     def _arrival(self, protocol: StreamServerProtocol) -> Arrival:
         transport: Any = protocol.transport
@@ -127,7 +107,7 @@ class HTTPService(MultiService):
         if word.presented is not None and self._judge_presented is not None:
             certificate = self._judge_presented(word.presented)
         return Arrival(
-            address=word.address or str(getattr(transport.getPeer(), "host", "local")),
+            address=word.address or address_of(transport),
             secure=True,  # TLS here, or at the proxy that the configuration vouches for
             origin=protocol.origin,
             certificate=certificate,
@@ -140,8 +120,21 @@ class HTTPService(MultiService):
         return channel_bindings(None, certificate.leaf) if certificate is not None else {}
 
 
+@dataclass
+class _NoService:
+    """Takes the streams of a kind that nobody else takes."""
+
+    profile: Profile
+    silence: float
+    limit: int = FIRST_LIMIT
+
+    def own(self, arrival: Arrival, connection: Connection[_NotServed]) -> _NotServed:
+        """Who refuses it."""
+        return _NotServed(self.profile, connection)
+
+
 class _NotServed:
-    """Refuses streams of a kind that no service takes."""
+    """Refuses a stream."""
 
     def __init__(self, profile: Profile, connection: Connection[_NotServed]) -> None:
         self._profile = profile

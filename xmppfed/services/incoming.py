@@ -90,6 +90,7 @@ class Incoming:
         self._gone = False
         self._work: set[Deferred[None]] = set()
         self._expiry: IDelayedCall | None = None
+        federation.streams.add(self)
 
     def handle(self, event: Event) -> None:
         """Judge what the server did."""

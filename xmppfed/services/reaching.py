@@ -144,7 +144,7 @@ class Reaching:
         """A wire to the server that answers to this name, or none because of its certificate."""
         federation, attempt = self._federation, judge.attempt
         own = federation.contexts.certificate(self._pair.sender) if federation.contexts is not None else None
-        target = Target(attempt.candidate.url, attempt.address, attempt.candidate.port, name)
+        target = Target(attempt.candidate.url, attempt.address, attempt.candidate.port, name, self._pair)
         attempt.server_names.append(name)
         try:
             return await federation.dialers[attempt.candidate.kind].dial(target, own, federation.trust_roots, judge)

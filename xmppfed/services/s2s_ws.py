@@ -1,12 +1,10 @@
-"""Servers over WebSocket (XEP-0468), both directions."""
+"""Servers over WebSocket (XEP-0468), those that come in; whom we reach so is the federation's to decide."""
 
 from __future__ import annotations
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred
 
 from xmppfed.core.framing import S2S
-from xmppfed.errors import StreamCondition, StreamError
 from xmppfed.net.arrival import Arrival
 from xmppfed.net.connection import Connection
 from xmppfed.routing.router import Router
@@ -17,7 +15,7 @@ __all__ = ["S2SWebSocket"]
 
 
 class S2SWebSocket(Service):
-    """Takes the server streams of the HTTPS port; those that we open are the federation's."""
+    """Takes the server streams of the HTTPS port."""
 
     name = "s2s_ws"
     profile = S2S
@@ -30,11 +28,4 @@ class S2SWebSocket(Service):
 
     def own(self, arrival: Arrival, connection: Connection[Incoming]) -> Incoming:
         """The owner of a stream that came in."""
-        incoming = Incoming(self._federation, self._router, arrival, connection)
-        self._federation.streams.add(incoming)
-        return incoming
-
-    def stopService(self) -> Deferred[None]:
-        """Close every stream in good order, and wait until the last connection is gone."""
-        super().stopService()
-        return self._federation.stop(StreamError(StreamCondition.SYSTEM_SHUTDOWN))
+        return Incoming(self._federation, self._router, arrival, connection)

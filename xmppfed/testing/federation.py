@@ -39,7 +39,7 @@ from xmppfed.testing.client import Client, LoginFailed
 from xmppfed.testing.configuring import Settings
 from xmppfed.testing.hosting import Directory, Ground, Hosted
 from xmppfed.testing.network import Network
-from xmppfed.testing.ways import WAYS, Direct, WebSocket
+from xmppfed.testing.ways import WAYS, Way
 from xmppfed.testing.wire import Link
 from xmppfed.timeouts import Timeouts
 
@@ -72,8 +72,8 @@ class Federation:
         server. `modules` are switched on besides those of a new server. Without the `directory` servers find each
         other as in production, by host-meta. Raises ConfigError.
 
-        All wires are TLS over connections of the `network`: `websocket` is that of production, `tcp` a stream of
-        RFC 6120, `memory` bare messages behind their length, which leaves out whatever WebSocket does.
+        All wires are TLS over connections of the `network`: `websocket` and `tcp` (RFC 6120) are those of production,
+        `memory` has bare messages behind their length, which leaves out whatever WebSocket does.
         """
         prepared = [prepare_domain(domain) for domain in domains]
         _check_names(prepared, [*certificates, *configuration])
@@ -207,7 +207,7 @@ def _check_names(domains: Collection[str], named: Collection[str]) -> None:
             raise ValueError(f"found {name!r} among the certificates or the configuration; wanted one of {', '.join(domains)}")
 
 
-def _way(wire: str) -> WebSocket | Direct:
+def _way(wire: str) -> Way:
     if wire not in WAYS:
         raise ValueError(f"found the wire {wire!r}; wanted one of {', '.join(WAYS)}")
     return WAYS[wire]

@@ -18,7 +18,7 @@ from xmppfed.testing.certificates import CertificateKind, certificate
 from xmppfed.testing.configuring import Settings, merged, toml
 from xmppfed.testing.listening import Listening
 from xmppfed.testing.network import Network
-from xmppfed.testing.ways import Direct, Uncertified, WebSocket
+from xmppfed.testing.ways import Memory, Uncertified, Way
 from xmppfed.timeouts import Timeouts
 
 __all__ = ["Directory", "Ground", "Hosted"]
@@ -28,7 +28,7 @@ __all__ = ["Directory", "Ground", "Hosted"]
 class Directory:
     """The source of discovery that knows the servers of the test: `addresses` by domain."""
 
-    way: WebSocket | Direct
+    way: Way
     addresses: Mapping[str, str]
 
     async def candidates(self, domain: str) -> Answer:
@@ -45,7 +45,7 @@ class Ground:
 
     network: Network
     folder: Path
-    way: WebSocket | Direct
+    way: Way
     directory: Directory | None
     modules: Mapping[str, type[extend.Module]]
     timeouts: Timeouts
@@ -70,7 +70,7 @@ class Hosted:
         self._pem = ground.folder / f"{address}.pem"
         self._pem.write_bytes(certificate(domain, kind, authority, moment(ground.network.reactor)))
         self.server = assembly.assemble(self._config(settings), self._world(kind))
-        self._listening = self._listen() if isinstance(ground.way, Direct) else None
+        self._listening = self._listen() if isinstance(ground.way, Memory) else None
         ground.network.resolver.hosts[ascii_domain(domain) or domain] = (address,)
 
     def start(self) -> None:
@@ -101,11 +101,7 @@ class Hosted:
             "trust_anchors": ["authority.pem"],
             "allow_private_addresses": ["127.0.0.0/8"],
             "domains": {self.domain: {"certificate": self._pem.name}},
-            "services": {
-                "http": {"endpoint": f"tcp:443:interface={self.address}", "public_addresses": [self.address]},
-                "c2s_ws": {},
-                "s2s_ws": {},
-            },
+            "services": self._ground.way.services(self.address),
             "modules": {name: {} for name in modules},
         }
 
@@ -126,9 +122,8 @@ class Hosted:
 
     def _listen(self) -> Listening:
         ground = self._ground
-        assert isinstance(ground.way, Direct)
         contexts = ServerContexts({self.domain: self._pem}, TrustRoots.load(self.server.config.trust_anchors))
-        listening = Listening(ground.way, ground.network.reactor, self.address, contexts, ground.timeouts)
+        listening = Listening(ground.network.reactor, self.address, contexts, ground.timeouts)
         for name in ("c2s_ws", "s2s_ws"):
             if name in self.server.namedServices:
                 listening.take(self.server.getServiceNamed(name))

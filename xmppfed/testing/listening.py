@@ -1,25 +1,19 @@
-"""Ports for streams that begin with TLS, in front of the services of a server of a test."""
+"""Ports for bare messages, in front of the services of a server of a test."""
 
 from __future__ import annotations
 
-import secrets
-from functools import partial
 from typing import Any
 
-from twisted.application.internet import StreamServerEndpointService
 from twisted.application.service import MultiService
-from twisted.internet.endpoints import TCP4ServerEndpoint
 
-from xmppfed.core.stream import Stream
-from xmppfed.net.admission import Admission
+from xmppfed.core.framing import Framing, MessageFraming
 from xmppfed.net.arrival import Arrival
-from xmppfed.net.certificates import moment
-from xmppfed.net.connection import Connection
-from xmppfed.net.peer import channel_bindings, judge, own_leaf
-from xmppfed.net.tcp import StreamServerFactory, StreamServerProtocol
-from xmppfed.net.tls import ServerContexts, tls_server_factory
-from xmppfed.services.http import FIRST_LIMIT, StreamService
-from xmppfed.testing.ways import PORTS, Direct
+from xmppfed.net.connection import Connection, Owner
+from xmppfed.net.tls import ServerContexts
+from xmppfed.services.intake import StreamService
+from xmppfed.services.tcp import TCPService
+from xmppfed.testing.messages import MessageServerProtocol
+from xmppfed.testing.ways import PORTS
 from xmppfed.timeouts import Timeouts
 
 __all__ = ["Listening"]
@@ -28,9 +22,8 @@ __all__ = ["Listening"]
 class Listening(MultiService):
     """Gives each service the streams that come in at its port."""
 
-    def __init__(self, way: Direct, reactor: Any, address: str, contexts: ServerContexts, timeouts: Timeouts) -> None:
+    def __init__(self, reactor: Any, address: str, contexts: ServerContexts, timeouts: Timeouts) -> None:
         super().__init__()
-        self._way = way
         self._reactor = reactor
         self._address = address
         self._contexts = contexts
@@ -38,41 +31,25 @@ class Listening(MultiService):
 
     def take(self, service: StreamService) -> None:
         """Listen for the streams of `service`."""
-        factory = StreamServerFactory(
-            _Accepting(self._way, self._reactor, service, self._timeouts),
-            self._reactor,
-            self._timeouts,
-            Admission(),
-            self._way.server,
-        )
-        endpoint = TCP4ServerEndpoint(self._reactor, PORTS[service.profile.name], interface=self._address)
-        wrapped = tls_server_factory(self._contexts.creator(protocols=()), factory, self._reactor)
-        StreamServerEndpointService(endpoint, wrapped).setServiceParent(self)
+        port = _MessagePort(service, self._reactor, self._timeouts)
+        port.listen("", f"tcp:{PORTS[service.profile.name]}:interface={self._address}", self._contexts, ())
+        port.setServiceParent(self)
 
 
-class _Accepting:
-    """Makes the connections of one port."""
+class _MessagePort(TCPService):
+    """Hands its streams to another service."""
 
-    def __init__(self, way: Direct, reactor: Any, service: StreamService, timeouts: Timeouts) -> None:
-        self._way = way
-        self._reactor = reactor
+    protocol = MessageServerProtocol
+
+    def __init__(self, service: StreamService, reactor: Any, timeouts: Timeouts) -> None:
+        super().__init__(reactor, timeouts, limit=service.limit, silence=service.silence)
+        self.profile = service.profile
         self._service = service
-        self._timeouts = timeouts
 
-    def accept(self, protocol: StreamServerProtocol) -> Connection[Any]:
-        """A stream for the service of this port, the peer's certificate judged."""
-        service, transport = self._service, protocol.transport
-        stream = Stream(
-            self._way.framing(service.profile, FIRST_LIMIT),
-            receiving=True,
-            new_id=partial(secrets.token_hex, 16),
-            limit=service.limit,
-            secure=True,
-        )
-        arrival = Arrival(
-            address=transport.getPeer().host,
-            secure=True,
-            certificate=judge(transport, moment(self._reactor)),
-            bindings=lambda _: channel_bindings(transport, own_leaf(transport)),
-        )
-        return Connection(stream, protocol, partial(service.own, arrival), self._reactor, self._timeouts, service.silence)
+    def own(self, arrival: Arrival, connection: Connection[Any]) -> Owner:
+        """Who judges the stream: the other service says."""
+        return self._service.own(arrival, connection)
+
+    def framing(self, limit: int) -> Framing:
+        """Whole messages."""
+        return MessageFraming(self.profile, limit)

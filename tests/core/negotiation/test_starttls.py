@@ -116,7 +116,7 @@ class ReceivingTests(PlainTestCase):
 
     def test_before_tls(self) -> None:
         """A stanza, a login and a claim by dialback are not authorized without TLS (RFC 6120, 4.9.3.12)."""
-        client = [stanza().to_bytes("jabber:client"), auth("PLAIN"), auth("EXTERNAL"), PROCEED]
+        client = [stanza().to_bytes("jabber:client"), auth("PLAIN"), auth("EXTERNAL"), PROCEED.encode()]
         for profile, said in ((C2S, client), (S2S, [auth("EXTERNAL"), result()])):
             for one in said:
                 failure = self.failure(Plain(profile).opened().receive(one))
