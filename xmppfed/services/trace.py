@@ -78,8 +78,8 @@ class Trace:
         self.explanations = tuple(dict.fromkeys((*self.explanations, *lines)))
 
     def reasons(self) -> list[str]:
-        """A line for everything that was looked at, and for everything that failed."""
-        return [*self.explanations, *(str(attempt) for attempt in self.attempts if attempt.outcome is Outcome.FAILED)]
+        """A line for everything that failed, and for everything that was looked at: other servers pass on the beginning."""
+        return [*(str(attempt) for attempt in self.attempts if attempt.outcome is Outcome.FAILED), *self.explanations]
 
 
 class Traces:
