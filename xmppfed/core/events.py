@@ -28,6 +28,7 @@ __all__ = [
     "Pair",
     "PairRefused",
     "PairVerified",
+    "Passed",
     "StanzaReceived",
     "StrangerAsked",
     "StreamClosed",
@@ -193,6 +194,13 @@ class StrangerAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class Passed:
+    """An item came on a stream that is passed through (`xmppfed.core.passing`); it is for the other end."""
+
+    item: Opening | Stanza | Element
+
+
+@dataclass(frozen=True, slots=True)
 class StreamFailed:
     """The stream ended in an error: ours (`sent`) or the peer's."""
 
@@ -225,6 +233,7 @@ Event = (
     | PairRefused
     | Established
     | StanzaReceived
+    | Passed
     | NonzaReceived
     | StrangerAsked
     | StreamFailed
