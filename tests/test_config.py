@@ -123,6 +123,20 @@ class Accepted(ConfigTestCase):
         assert http is not None
         self.assertEqual((http.trusted_proxies, http.client_certificate_header), (("10.0.0.0/8", "unix"), "Client-Cert"))
 
+    def test_gateways(self) -> None:
+        """A backend is at a URL, or at an endpoint on this machine."""
+        listener = '[services.gateway]\nendpoint = "unix:/run/xmppfed/gateway.sock"\ntls = false\n'
+        for backend in (
+            "xmpp://b.example:5299",
+            "xmpps://10.0.0.1",
+            "tcp:127.0.0.1:5269",
+            "tcp:host=127.0.0.1:port=1",
+            "unix:/run/x",
+        ):
+            text = f'{FEDERATED}{listener}[gateways."B.example"]\nbackend = "{backend}"\ncertificate = "example.org.pem"\n'
+            read = self.load(text)
+            self.assertEqual(read.gateways["b.example"].backend, backend)
+
     def test_static_routes(self) -> None:
         """A static route is a URL, or a table with the addresses to use; its domain is prepared."""
         routes = '[federation.static_routes]\n"A.example" = "wss://a.example/x"\n'
@@ -214,7 +228,9 @@ class Refused(ConfigTestCase):
 
     def test_unknown_service(self) -> None:
         """An unknown service is refused with those that are known."""
-        self.refused(HTTP + "[services.c2s_wss]\n", "services.c2s_wss", "c2s_tcp, c2s_ws, http, s2s_tcp, s2s_ws", "`c2s_ws`?")
+        self.refused(
+            HTTP + "[services.c2s_wss]\n", "services.c2s_wss", "c2s_tcp, c2s_ws, gateway, http, s2s_tcp, s2s_ws", "`c2s_ws`?"
+        )
 
     def test_unknown_module(self) -> None:
         """A module that is not installed is refused with those that are."""
@@ -297,6 +313,27 @@ class Refused(ConfigTestCase):
         self.refused(HTTP + 'trusted_proxies = ["proxy.example"]\n', "services.http.trusted_proxies", '"proxy.example"', "unix")
         self.refused(HTTP + "proxy_protocol = true\n", "services.http.proxy_protocol", "trusted_proxies beside it")
         self.refused(HTTP + 'client_certificate_header = "X"\n', "services.http.client_certificate_header", "beside it")
+
+    def test_gateways(self) -> None:
+        """A backend is somewhere, is nobody that we serve, and needs the listener and a way to the world beside it."""
+        listener = '[services.gateway]\nendpoint = "tcp:5269:interface=127.0.0.1"\n'
+        gateway = '[gateways."b.example"]\nbackend = "xmpp://127.0.0.1"\n'
+        self.refused(FEDERATED + gateway, 'gateways."b.example"', "services.gateway, and services.s2s_ws")
+        self.refused(HTTP + listener + gateway, 'gateways."b.example"', "services.gateway, and services.s2s_ws")
+        self.refused(FEDERATED + listener + gateway.replace("b.example", "example.org"), "that another server serves")
+        for backend in ("127.0.0.1", "wss://127.0.0.1", "tcp:10.0.0.1:5269", "tcp:b.example:5269", "udp:1", "xmpp://127.0.0.1/x"):
+            text = FEDERATED + listener + gateway.replace("xmpp://127.0.0.1", backend)
+            self.refused(text, 'gateways."b.example".backend', f'"{backend}"', "xmpp://HOST[:PORT]")
+        text = FEDERATED + listener + gateway + 'certificate = "gone.pem"\n'
+        self.refused(text, 'gateways."b.example".certificate', "gone.pem")
+
+    def test_gateway_listener(self) -> None:
+        """Without TLS it listens on this machine alone; its peers are networks."""
+        self.refused(
+            DOMAIN + '[services.gateway]\nendpoint = "tcp:5269"\ntls = false\n', "services.gateway.endpoint", "a loopback address"
+        )
+        self.refused(DOMAIN + '[services.gateway]\nendpoint = "tcp:5269"\npeers = ["b"]\n', "services.gateway.peers", '"b"')
+        self.refused(DOMAIN + '[services.gateway]\nendpoint = "x:5269"\n', "services.gateway.endpoint", '"x:5269"')
 
     def test_small_stanzas(self) -> None:
         """A limit below 10 000 bytes is forbidden (RFC 6120, 13.12)."""

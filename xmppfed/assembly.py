@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from ipaddress import ip_network
+from ipaddress import IPv6Address, ip_network
 from secrets import randbelow
 from typing import Any
 
@@ -17,7 +17,8 @@ from twisted.internet.task import Clock
 from twisted.internet.threads import deferToThreadPool
 
 from xmppfed import extend
-from xmppfed.config import Config
+from xmppfed.checks import is_origin
+from xmppfed.config import Config, GatewayServiceOptions
 from xmppfed.core.events import Pair
 from xmppfed.core.identity import ascii_domain
 from xmppfed.core.jid import JID
@@ -34,7 +35,7 @@ from xmppfed.net.certificates import moment
 from xmppfed.net.dial import Dialer, WebSocketDialer
 from xmppfed.net.dialtcp import DirectTLSDialer, StartTLSDialer
 from xmppfed.net.peer import PeerCertificate, judge_presented
-from xmppfed.net.proxies import Presented, TrustedProxies
+from xmppfed.net.proxies import Listed, Presented, TrustedProxies
 from xmppfed.net.tls import ServerContexts, TrustRoots, strict_connection_creator, tls_endpoint
 from xmppfed.options import C2STCPOptions, FederationOptions, HTTPOptions, S2STCPOptions
 from xmppfed.routing.handlers import Handlers
@@ -47,6 +48,7 @@ from xmppfed.services.c2s_ws import C2SWebSocket
 from xmppfed.services.clients import Clients
 from xmppfed.services.control import Command, Control, user_commands
 from xmppfed.services.federation import Federation, Trust
+from xmppfed.services.gateway import WITHOUT_TLS, BackendEndpoints, Backends, EndpointDialer, Everybody, Gateway
 from xmppfed.services.http import HTTPService
 from xmppfed.services.intake import FIRST_LIMIT
 from xmppfed.services.login import ClientPolicy
@@ -142,6 +144,9 @@ class _Assembly:
             self._add(self._clients)
         if services.federate:
             self._add(self._federation)
+        if services.gateway is not None:
+            self._add(self._gateway(services.gateway))
+            self._add(self._backends)
         self._add_modules()
         if self._world.control:
             self._add(Control(self._world.reactor, self._config.data_dir, self._commands()))
@@ -167,7 +172,7 @@ class _Assembly:
         )
         self._server.federation = federation = Federation(
             world.reactor,
-            self._config.domains,
+            [*self._config.domains, *self._config.gateways],
             self._remotes,
             self._discovery(options, fetch, dialers),
             Vouching(world.reactor, fetch.get),
@@ -180,6 +185,36 @@ class _Assembly:
             options.max_stanza_bytes,
         )
         return federation
+
+    @cached_property
+    def _backends(self) -> Backends:
+        """The federation with our own backends: on ways that the configuration names, and judged by nothing else."""
+        world, options, gateways = self._world, self._config.federation, self._config.gateways
+        routes = {d: StaticRoute(o.backend) for d, o in gateways.items() if is_origin(o.backend, "xmpp", "xmpps")}
+        endpoints = {domain: options.backend for domain, options in gateways.items() if domain not in routes}
+        given = (world.reactor, world.timeouts, FIRST_LIMIT)
+        dialers: dict[str, Dialer] = {
+            XMPP_SERVER: StartTLSDialer(*given),
+            XMPPS_SERVER: DirectTLSDialer(*given),
+            WITHOUT_TLS: EndpointDialer(*given),
+        }
+        anywhere = (ip_network((0, 0)), ip_network((IPv6Address(0), 0)))
+        sources: list[Source] = [StaticRoutes(routes), BackendEndpoints(endpoints)]
+        backends = Backends(
+            world.reactor,
+            Everybody(),
+            self._remotes,
+            Discovery(world.reactor, sources, world.dns.addresses, anywhere, kinds=dialers, chance=randbelow),
+            dialers,
+            None,
+            self._trust,
+            Trust.DIALBACK_WITHOUT_VERIFIED_TLS,
+            world.storage.accounts,
+            world.timeouts,
+            options.max_stanza_bytes,
+        )
+        backends.gateways = gateways
+        return backends
 
     def _dialers(self) -> dict[str, Dialer]:
         """By kind of candidate: who takes streams in some way opens them so, too."""
@@ -206,6 +241,9 @@ class _Assembly:
 
     def _connect(self, pair: Pair) -> None:
         """The way to another domain, if a service knows one."""
+        if pair.to in self._config.gateways:
+            self._backends.connect(pair)
+            return
         if self._server.federation is not None:
             self._server.federation.connect(pair)
             return
@@ -232,18 +270,18 @@ class _Assembly:
     def _c2s_tcp(self, options: C2STCPOptions) -> C2STCP:
         policy = ClientPolicy(frozenset(options.anonymous))
         service = C2STCP(self._clients, policy, self._world.reactor, self._world.timeouts, options.max_stanza_bytes)
-        self._listen(service, options)
+        self._listen(service, options, self._config.domains)
         return service
 
     def _s2s_tcp(self, options: S2STCPOptions) -> S2STCP:
         service = S2STCP(self._federation, self._router, self._world.reactor)
-        self._listen(service, options)
+        self._listen(service, options, self._federation.domains)
         return service
 
-    def _listen(self, service: TCPService, options: C2STCPOptions | S2STCPOptions) -> None:
+    def _listen(self, service: TCPService, options: C2STCPOptions | S2STCPOptions, domains: Container[str]) -> None:
         if options.endpoint or options.direct_tls_endpoint:
             assert self._contexts is not None  # the configuration demands certificates
-            service.listen(options.endpoint, options.direct_tls_endpoint, self._contexts, self._config.domains)
+            service.listen(options.endpoint, options.direct_tls_endpoint, self._contexts, domains)
 
     def _http(self, options: HTTPOptions) -> HTTPService:
         services = self._config.services
@@ -270,6 +308,11 @@ class _Assembly:
 
     def _judge_presented(self, presented: Presented) -> PeerCertificate:
         return judge_presented(presented.leaf, presented.chain, self._server.trust.store(), moment(self._world.reactor))
+
+    def _gateway(self, options: GatewayServiceOptions) -> Gateway:
+        gateway = Gateway(self._backends, self._router, self._world.reactor, Listed.of(options.peers))
+        gateway.listen_for_backends(options.endpoint, self._contexts if options.tls else None)
+        return gateway
 
     def _add_modules(self) -> None:
         host = extend.Host(
@@ -313,9 +356,7 @@ class _Assembly:
 
 
 def _proxies(options: HTTPOptions) -> TrustedProxies:
-    networks = [ip_network(text) for text in options.trusted_proxies if text != "unix"]
-    unix = "unix" in options.trusted_proxies
-    return TrustedProxies(networks, unix=unix, certificate_header=options.client_certificate_header)
+    return TrustedProxies(Listed.of(options.trusted_proxies), certificate_header=options.client_certificate_header)
 
 
 class _Closing(Service):

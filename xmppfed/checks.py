@@ -8,13 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from twisted.internet.endpoints import serverFromString
+from twisted.internet.endpoints import clientFromString, serverFromString
 
 from xmppfed.core.jid import prepare_domain
 from xmppfed.errors import JIDError
 from xmppfed.tables import Table
 
-__all__ = ["check_each", "check_endpoint", "check_file", "is_local", "is_origin", "is_plain_url", "prepared"]
+__all__ = ["check_each", "check_endpoint", "check_file", "is_backend", "is_local", "is_origin", "is_plain_url", "prepared"]
 
 
 def prepared(table: Table, name: str) -> str:
@@ -58,6 +58,27 @@ def is_local(endpoint: str) -> bool:
     interface = next((text.removeprefix("interface=") for text in arguments if text.startswith("interface=")), "")
     try:
         return kind == "unix" or ipaddress.ip_address(interface).is_loopback
+    except ValueError:
+        return False
+
+
+def is_backend(text: str) -> bool:
+    """Whether it says where a backend is: by a URL, or without TLS on this machine by a client endpoint."""
+    if is_origin(text, "xmpp", "xmpps"):
+        return True
+    try:
+        clientFromString(object(), text)
+    except (ValueError, TypeError, LookupError):
+        return False
+    kind, _, rest = text.partition(":")
+    host = rest.removeprefix("host=").partition(":")[0]
+    return kind == "unix" or (kind == "tcp" and is_loopback(host.replace("\\", "")))
+
+
+def is_loopback(text: str) -> bool:
+    """Whether it is an address of this machine alone."""
+    try:
+        return ipaddress.ip_address(text).is_loopback
     except ValueError:
         return False
 

@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from xmppfed.checks import check_each, check_endpoint, check_file, is_local, is_origin, is_plain_url, prepared
+from xmppfed.checks import check_each, check_endpoint, check_file, is_backend, is_local, is_origin, is_plain_url, prepared
 from xmppfed.options import (
     MAX_SESSIONS,
     C2STCPOptions,
@@ -22,6 +22,8 @@ from xmppfed.options import (
     ClientOptions,
     DomainOptions,
     FederationOptions,
+    GatewayOptions,
+    GatewayServiceOptions,
     GeneralOptions,
     HTTPOptions,
     S2STCPOptions,
@@ -37,6 +39,8 @@ __all__ = [
     "Config",
     "DomainOptions",
     "FederationOptions",
+    "GatewayOptions",
+    "GatewayServiceOptions",
     "GeneralOptions",
     "HTTPOptions",
     "Network",
@@ -60,6 +64,7 @@ class Services:
     c2s_tcp: C2STCPOptions | None = None
     s2s_ws: S2SWebSocketOptions | None = None
     s2s_tcp: S2STCPOptions | None = None
+    gateway: GatewayServiceOptions | None = None
 
     @property
     def serve_clients(self) -> bool:
@@ -93,6 +98,7 @@ class Config:
     domains: Mapping[str, DomainOptions]
     services: Services = field(default_factory=Services)
     federation: FederationOptions = field(default_factory=FederationOptions)
+    gateways: Mapping[str, GatewayOptions] = field(default_factory=dict)
     modules: Mapping[str, msgspec.Struct] = field(default_factory=dict)
 
 
@@ -102,8 +108,9 @@ _SERVICES: dict[str, type[Options]] = {
     "c2s_tcp": C2STCPOptions,
     "s2s_ws": S2SWebSocketOptions,
     "s2s_tcp": S2STCPOptions,
+    "gateway": GatewayServiceOptions,
 }
-_TABLES = ("domains", "services", "federation", "modules")
+_TABLES = ("domains", "services", "federation", "gateways", "modules")
 
 
 def load(file: Path, module_options: Mapping[str, type[msgspec.Struct]]) -> Config:
@@ -124,6 +131,7 @@ def load(file: Path, module_options: Mapping[str, type[msgspec.Struct]]) -> Conf
         domains=domains,
         services=services,
         federation=_federation(top.table("federation"), domains, services),
+        gateways=_gateways(top.table("gateways"), domains, services),
         modules=_modules(top.table("modules"), module_options),
     )
 
@@ -136,6 +144,7 @@ def reference(module_options: Mapping[str, type[msgspec.Struct]] = {}) -> str:
     ]
     tables += [(f"`[services.{name}]`", options) for name, options in _SERVICES.items()]
     tables.append(("`[federation]`", FederationOptions))
+    tables.append(('`[gateways."example.net"]`', GatewayOptions))
     tables += [(f"`[modules.{name}]`", options) for name, options in sorted(module_options.items())]
     return markdown(tables)
 
@@ -180,6 +189,7 @@ def _services(top: Table, domains: Mapping[str, DomainOptions]) -> Services:
         c2s_tcp=_c2s_tcp(table.table("c2s_tcp"), domains) if "c2s_tcp" in table.values else None,
         s2s_ws=table.table("s2s_ws").convert(S2SWebSocketOptions) if "s2s_ws" in table.values else None,
         s2s_tcp=_s2s_tcp(table.table("s2s_tcp")) if "s2s_tcp" in table.values else None,
+        gateway=_gateway(table.table("gateway")) if "gateway" in table.values else None,
     )
     _check_certificates(top.table("domains"), domains, services)
     return services
@@ -202,13 +212,13 @@ def _http(table: Table) -> HTTPOptions:
 
 
 def _check_proxies(table: Table, http: HTTPOptions) -> None:
-    check_each(table, "trusted_proxies", _proxy, 'networks such as 127.0.0.1/32, or "unix"')
+    check_each(table, "trusted_proxies", _listed, 'networks such as 127.0.0.1/32, or "unix"')
     for name, value in (("client_certificate_header", http.client_certificate_header), ("proxy_protocol", http.proxy_protocol)):
         if value and not http.trusted_proxies:
             raise table.error(name, value, "trusted_proxies beside it", "List the proxies that are to be believed.")
 
 
-def _proxy(text: str) -> object:
+def _listed(text: str) -> object:
     return text == "unix" or ipaddress.ip_network(text)
 
 
@@ -239,6 +249,34 @@ def _s2s_tcp(table: Table) -> S2STCPOptions:
     options = table.convert(S2STCPOptions)
     _check_endpoints(table, options)
     return options
+
+
+def _gateway(table: Table) -> GatewayServiceOptions:
+    options = table.convert(GatewayServiceOptions)
+    check_endpoint(table, "endpoint", options.endpoint)
+    check_each(table, "peers", _listed, 'networks such as 10.0.0.5/32, or "unix"')
+    if not (options.tls or is_local(options.endpoint)):
+        wanted, advice = "a loopback address or a Unix socket without TLS", "Use tcp:PORT:interface=127.0.0.1, or tls = true."
+        raise table.error("endpoint", options.endpoint, wanted, advice)
+    return options
+
+
+def _gateways(table: Table, domains: Mapping[str, DomainOptions], services: Services) -> dict[str, GatewayOptions]:
+    found = {}
+    for name in table.values:
+        domain, entry = prepared(table, name), table.table(name)
+        if domain in domains:
+            raise table.error(name, table.values[name], "a domain that another server serves", "Remove it here or in [domains].")
+        options = found[domain] = entry.convert(GatewayOptions)
+        if not is_backend(options.backend):
+            wanted, advice = "xmpp://HOST[:PORT], xmpps://HOST[:PORT], tcp:127.0.0.1:PORT or unix:PATH", "Correct it."
+            raise entry.error("backend", options.backend, wanted, advice)
+        if options.certificate is not None:
+            check_file(entry, "certificate", options.certificate)
+    if found and not (services.federate and services.gateway is not None):
+        wanted, advice = "services.gateway, and services.s2s_ws or services.s2s_tcp, beside it", "Add what is missing."
+        raise table.error(next(iter(table.values)), next(iter(table.values.values())), wanted, advice)
+    return found
 
 
 def _federation(table: Table, domains: Mapping[str, DomainOptions], services: Services) -> FederationOptions:

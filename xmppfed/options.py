@@ -19,6 +19,8 @@ __all__ = [
     "ClientOptions",
     "DomainOptions",
     "FederationOptions",
+    "GatewayOptions",
+    "GatewayServiceOptions",
     "GeneralOptions",
     "HTTPOptions",
     "S2STCPOptions",
@@ -244,3 +246,48 @@ class S2STCPOptions(Options, frozen=True):
             examples=["tcp:5270:interface=203.0.113.7"],
         ),
     ] = "tcp:5270"
+
+
+class GatewayOptions(Options, frozen=True):
+    """The domain of another server, the backend, whose edge this server is: `[services.s2s_ws]` and the others take streams
+    for it, and pass them on once they are verified."""
+
+    backend: Annotated[
+        str,
+        Meta(
+            description="Where the backend takes streams of servers: `xmpp://HOST[:PORT]` (STARTTLS), `xmpps://HOST[:PORT]`, or "
+            "on this machine, without TLS, a Twisted client endpoint. Its certificate is not judged.",
+            examples=["unix:/run/ejabberd/s2s.sock"],
+        ),
+    ]
+    certificate: Annotated[
+        Path | None,
+        Meta(
+            description="PEM file with the certificate chain and the key of the domain, as for `[domains]`.",
+            examples=["certs/example.net.pem"],
+        ),
+    ] = None
+
+
+class GatewayServiceOptions(Options, frozen=True):
+    """The port to which backends send what is for other domains."""
+
+    endpoint: Annotated[
+        str,
+        Meta(
+            description="Where to listen, as a Twisted server endpoint without TLS.",
+            examples=["tcp:5269:interface=127.0.0.2"],
+        ),
+    ]
+    tls: Annotated[
+        bool,
+        Meta(description="`true`: STARTTLS is demanded. `false`: streams without TLS, on this machine alone.", examples=[False]),
+    ] = True
+    peers: Annotated[
+        tuple[str, ...],
+        Meta(
+            description='Networks of the backends; `"unix"` is whoever can open a Unix socket of ours. '
+            "Who comes from there is believed to be any of the gateways' domains.",
+            examples=[["10.0.0.5/32"]],
+        ),
+    ] = ("127.0.0.0/8", "::1/128", "unix")

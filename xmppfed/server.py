@@ -12,7 +12,7 @@ from twisted.internet.defer import maybeDeferred
 from twisted.logger import Logger
 
 from xmppfed import config as configuration
-from xmppfed.config import Config
+from xmppfed.config import Config, DomainOptions, GatewayOptions
 from xmppfed.errors import ConfigError
 from xmppfed.net.tls import ServerContexts, TrustRoots
 from xmppfed.routing.remotes import Remotes
@@ -90,4 +90,5 @@ class Server(MultiService):
 
 def certificates(config: Config) -> dict[str, Path]:
     """The PEM file of each domain that has one."""
-    return {domain: options.certificate for domain, options in config.domains.items() if options.certificate is not None}
+    served: dict[str, DomainOptions | GatewayOptions] = {**config.domains, **config.gateways}
+    return {domain: options.certificate for domain, options in served.items() if options.certificate is not None}

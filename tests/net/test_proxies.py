@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import quote
 
@@ -11,14 +10,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
-from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.address import UNIXAddress
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.net.tls_pairs import AUTHORITY, NOW, loaded
+from xmppfed.net.arrival import host_of
 from xmppfed.net.issuing import Authority
-from xmppfed.net.proxies import CLIENT_CERT, Presented, TrustedProxies, Word
+from xmppfed.net.proxies import CLIENT_CERT, Listed, Presented, TrustedProxies, Word
 
-NETWORKS = [ip_network("127.0.0.0/8"), ip_network("2001:db8::/64")]
+NETWORKS = Listed.of(["127.0.0.0/8", "2001:db8::/64"])
 
 
 def binary(certificate: x509.Certificate) -> str:
@@ -26,27 +26,29 @@ def binary(certificate: x509.Certificate) -> str:
     return f":{b64encode(certificate.public_bytes(Encoding.DER)).decode()}:"
 
 
-class Listed(SynchronousTestCase):
+class ListedTests(SynchronousTestCase):
     """Who is believed."""
 
     def test_networks(self) -> None:
         """An address of a listed network, in whatever form it is written; no other."""
-        proxies = TrustedProxies(NETWORKS)
         for host in ("127.0.0.1", "127.9.9.9", "2001:db8::7", "::ffff:127.0.0.1", "2001:db8::7%eth0"):
-            kind = IPv6Address if ":" in host else IPv4Address
-            self.assertTrue(proxies.include(kind("TCP", host, 4711)), host)
+            self.assertTrue(NETWORKS.include(host), host)
         for host in ("128.0.0.1", "2001:db8:0:1::7", "::1", "::ffff:10.0.0.1"):
-            kind = IPv6Address if ":" in host else IPv4Address
-            self.assertFalse(proxies.include(kind("TCP", host, 4711)), host)
+            self.assertFalse(NETWORKS.include(host), host)
 
     def test_unix(self) -> None:
         """Who comes through a Unix socket has no address: it counts if that is said."""
-        self.assertFalse(TrustedProxies(NETWORKS).include(UNIXAddress(None)))
-        self.assertTrue(TrustedProxies(unix=True).include(UNIXAddress(None)))
+        self.assertFalse(NETWORKS.include(host_of(UNIXAddress(None))))
+        self.assertTrue(Listed.of(["unix"]).include(host_of(UNIXAddress(None))))
 
     def test_nobody(self) -> None:
         """Nobody is believed who is not named."""
-        self.assertFalse(TrustedProxies().include(IPv4Address("TCP", "127.0.0.1", 4711)))
+        self.assertFalse(TrustedProxies().include("127.0.0.1"))
+        self.assertTrue(TrustedProxies(NETWORKS).include("127.0.0.1"))
+
+    def test_no_network(self) -> None:
+        """What is neither is refused."""
+        self.assertRaises(ValueError, Listed.of, ["proxy.example"])
 
 
 class ForwardedTests(SynchronousTestCase):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_network
 from typing import Any
 
 from twisted.internet.endpoints import TCP4ClientEndpoint
@@ -12,7 +11,7 @@ from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from xmppfed.net.proxies import TrustedProxies
+from xmppfed.net.proxies import Listed, TrustedProxies
 from xmppfed.net.proxyport import listen
 from xmppfed.testing.network import Network
 
@@ -63,7 +62,7 @@ class ProxyPort(SynchronousTestCase):
         self.addCleanup(self.network.check_clean)
         self.patch(Echo, "made", [])
         self.factory = Factory.forProtocol(Echo)
-        self.service = self.listen(TrustedProxies([ip_network("127.0.0.0/8")]))
+        self.service = self.listen(TrustedProxies(Listed.of(["127.0.0.0/8"])))
 
     def listen(self, proxies: TrustedProxies | None, port: int = 5269) -> Any:
         """A service that has started."""

@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from xmppfed.net.peer import PeerCertificate
 
-__all__ = ["Arrival"]
+__all__ = ["LOCAL", "Arrival", "address_of", "host_of"]
+
+LOCAL = "local"
+"""What stands for the IP address of who comes through a Unix socket."""
+
+
+def host_of(address: object) -> str:
+    """The IP address in a Twisted address, or `LOCAL`."""
+    return str(getattr(address, "host", LOCAL))
+
+
+def address_of(transport: Any) -> str:
+    """Where the peer of a transport is: its IP address, or `LOCAL`."""
+    return host_of(transport.getPeer())
 
 
 @dataclass(frozen=True, slots=True)

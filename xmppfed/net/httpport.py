@@ -16,6 +16,7 @@ from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
 from xmppfed.net.admission import Admission
+from xmppfed.net.arrival import address_of
 from xmppfed.net.websocket import SUBPROTOCOL, StreamServerFactory
 from xmppfed.timeouts import Timeouts
 
@@ -35,7 +36,7 @@ class _Channel(HTTPChannel):
 
     def connectionMade(self) -> None:
         super().connectionMade()
-        if not self.site.admission.enter(self, getattr(self.getPeer(), "host", "local")):
+        if not self.site.admission.enter(self, address_of(self)):
             self.transport.abortConnection()
             return
         self._deadline = self.site.clock.callLater(self.site.timeouts.handshake, self.transport.abortConnection)

@@ -10,15 +10,20 @@ import re
 from base64 import b64decode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import unquote_to_bytes
 
 from cryptography import x509
 
-__all__ = ["CLIENT_CERT", "Presented", "TrustedProxies", "Word"]
+from xmppfed.net.arrival import LOCAL
+
+__all__ = ["CLIENT_CERT", "UNIX", "Listed", "Presented", "TrustedProxies", "Word"]
 
 CLIENT_CERT = "Client-Cert"
 """The header of RFC 9440. Under any other name the certificate is PEM with percent signs, as nginx escapes it."""
+
+UNIX = "unix"
+"""How a list names whoever comes through a Unix socket."""
 
 _CHAIN = "client-cert-chain"
 _BYTES = re.compile(r":([A-Za-z0-9+/=]*):")
@@ -40,25 +45,38 @@ class Word:
     presented: Presented | None = None
 
 
-class TrustedProxies:
-    """The proxies that are listed, by address; `unix` says that those of our Unix socket count among them."""
+class Listed:
+    """Addresses that a configuration lists; `unix` says that whoever comes through a Unix socket of ours is among them."""
 
-    def __init__(
-        self, networks: Iterable[IPv4Network | IPv6Network] = (), *, unix: bool = False, certificate_header: str = ""
-    ) -> None:
-        """`certificate_header` is where they put a client's certificate; none is read where it is empty."""
+    def __init__(self, networks: Iterable[IPv4Network | IPv6Network] = (), *, unix: bool = False) -> None:
         self._networks = tuple(networks)
         self._unix = unix
-        self._header = certificate_header.lower()
 
-    def include(self, address: object) -> bool:
-        """Whether a connection from this Twisted address is a listed proxy's."""
-        host = getattr(address, "host", None)
-        if host is None:
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> Listed:
+        """From texts such as `10.0.0.0/8` and `unix`. Raises ValueError."""
+        return cls([ip_network(text) for text in texts if text != UNIX], unix=UNIX in texts)
+
+    def include(self, host: str) -> bool:
+        """Whether a connection from this IP address, or `local` for a Unix socket, comes from one of them."""
+        if host == LOCAL:
             return self._unix
         found = ip_address(host.partition("%")[0])
         found = found.ipv4_mapped or found if isinstance(found, IPv6Address) else found
         return any(found in network for network in self._networks)
+
+
+class TrustedProxies:
+    """The proxies that are listed, and where they put a client's certificate."""
+
+    def __init__(self, listed: Listed | None = None, *, certificate_header: str = "") -> None:
+        """No certificate is read where `certificate_header` is empty."""
+        self._listed = listed or Listed()
+        self._header = certificate_header.lower()
+
+    def include(self, host: str) -> bool:
+        """Whether a connection from there is a listed proxy's."""
+        return self._listed.include(host)
 
     def word(self, headers: Mapping[str, str]) -> Word:
         """What the headers of a listed proxy say. `headers` are keyed in lower case, lines of one name joined by commas."""

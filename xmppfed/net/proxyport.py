@@ -15,6 +15,7 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from xmppfed.net.arrival import host_of
 from xmppfed.net.proxies import TrustedProxies
 
 __all__ = ["listen"]
@@ -53,7 +54,7 @@ class _Late(Factory):
         self.factory.doStop()
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol:
-        if not self._proxies.include(addr):
+        if not self._proxies.include(host_of(addr)):
             self.log.warn("a connection from {address} was refused: it is none of trusted_proxies", address=str(addr))
             return _Refused()
         return _Header(self)

@@ -7,7 +7,7 @@ transport, as if the connection had begun so: nothing of theirs can reach it, fo
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection
+from collections.abc import Container
 from functools import partial
 from typing import Any
 
@@ -32,7 +32,8 @@ from xmppfed.core.stream import Stream
 from xmppfed.core.streamframing import StreamFraming
 from xmppfed.errors import StreamCondition, StreamError
 from xmppfed.net.admission import Admission
-from xmppfed.net.tcp import StreamClientProtocol, address_of, connected, send_at_once, under_tls
+from xmppfed.net.arrival import address_of
+from xmppfed.net.tcp import StreamClientProtocol, connected, send_at_once, under_tls
 from xmppfed.net.tls import tls_client_factory
 from xmppfed.net.websocketwire import printable
 from xmppfed.timeouts import Timeouts
@@ -166,7 +167,7 @@ class StartTLSFactory(protocol.ServerFactory[Any]):
     def __init__(
         self,
         profile: Profile,
-        domains: Collection[str],
+        domains: Container[str],
         secured: IProtocolFactory,
         clock: IReactorTime,
         timeouts: Timeouts,

@@ -24,6 +24,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from xmppfed.net.admission import Admission
+from xmppfed.net.arrival import address_of
 from xmppfed.net.connection import Connection
 from xmppfed.net.tls import tls_endpoint
 from xmppfed.timeouts import Timeouts
@@ -34,7 +35,6 @@ __all__ = [
     "StreamProtocol",
     "StreamServerFactory",
     "StreamServerProtocol",
-    "address_of",
     "connect",
     "connected",
     "send_at_once",
@@ -46,11 +46,6 @@ def send_at_once(transport: Any) -> None:
     """Have small stanzas go at once, and not with the next ones (Nagle's algorithm)."""
     if ITCPTransport.providedBy(transport):
         transport.setTcpNoDelay(True)
-
-
-def address_of(transport: Any) -> str:
-    """Where the peer is: its IP address, or `local` on a Unix socket."""
-    return getattr(transport.getPeer(), "host", "local")
 
 
 @implementer(IPushProducer)

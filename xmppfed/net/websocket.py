@@ -22,6 +22,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from xmppfed.net.admission import Admission
+from xmppfed.net.arrival import address_of
 from xmppfed.net.connection import Connection
 from xmppfed.net.proxies import TrustedProxies, Word
 from xmppfed.net.websocketwire import (
@@ -74,8 +75,7 @@ class StreamServerProtocol(WebSocketWire, WebSocketServerProtocol):  # type: ign
     def onConnect(self, request: ConnectionRequest) -> str:
         """`xmppfed.net.httpport` and Autobahn have judged the handshake."""
         self.origin = request.origin or None  # Autobahn says "" when there was none
-        transport: Any = self.transport
-        if self.factory.proxies.include(transport.getPeer()):
+        if self.factory.proxies.include(address_of(self.transport)):
             self.word = self.factory.proxies.word(request.headers)
         # A browser masks; servers that connect without Origin may not (PeerTube, xmpp-proxy).
         self.requireMaskedClientFrames = self.origin is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Container, Mapping
 from enum import Enum
 from functools import partial
 from typing import Any, Protocol
@@ -66,7 +66,7 @@ class Federation(Service):
     def __init__(
         self,
         clock: IReactorTime,
-        domains: Collection[str],
+        domains: Container[str],
         remotes: Remotes,
         discovery: Discovery,
         vouching: Vouching,
@@ -194,6 +194,14 @@ class Federation(Service):
         return self.clock.callLater(max(left, 0), act)
 
     # Judging others.
+
+    def speaks_for(self, domain: str) -> bool:
+        """Whether streams to the domain end here, and the keys of its dialback are ours."""
+        return domain in self.domains
+
+    def refuses_sender(self, domain: str) -> str | None:
+        """Why no stream that comes in can be from the domain, whoever sends it."""
+        return "that is served here" if domain in self.domains else None
 
     def prove_server(self, domain: str, accepted: Collection[str], certificate: PeerCertificate | None) -> Proof:
         """Whether a server that we reached is the domain; `accepted` are names that a trusted document delegated to."""

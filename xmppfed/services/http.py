@@ -15,7 +15,7 @@ from xmppfed.core.events import Event, OpenRequested
 from xmppfed.core.framing import C2S, MessageFraming, Profile, opening_profile
 from xmppfed.errors import StreamCondition, StreamError
 from xmppfed.net.admission import Admission
-from xmppfed.net.arrival import Arrival
+from xmppfed.net.arrival import Arrival, address_of
 from xmppfed.net.certificates import moment
 from xmppfed.net.connection import Connection
 from xmppfed.net.fastpath import FastStreamServerProtocol
@@ -23,7 +23,6 @@ from xmppfed.net.httpport import HTTPPort, StreamResource
 from xmppfed.net.peer import PeerCertificate, channel_bindings, judge, own_leaf
 from xmppfed.net.proxies import Presented, TrustedProxies, Word
 from xmppfed.net.proxyport import listen
-from xmppfed.net.tcp import address_of
 from xmppfed.net.tls import ServerContexts, tls_server_factory
 from xmppfed.net.websocket import StreamServerFactory, StreamServerProtocol
 from xmppfed.services.intake import FIRST_LIMIT, StreamService, take

@@ -169,12 +169,12 @@ class Incoming:
         """Why a stream with this header is not for us."""
         if self._federation.stopping:
             return StreamError(StreamCondition.SYSTEM_SHUTDOWN)
-        if local not in self._federation.domains:
+        if not self._federation.speaks_for(local):
             return StreamError(StreamCondition.HOST_UNKNOWN, f"Found {ascii(to)[:64]} as 'to'; it is not served here.")
         if sender and not self._domain:
             return StreamError(StreamCondition.IMPROPER_ADDRESSING, f"Found {ascii(sender)[:64]} as 'from'; wanted a domain.")
-        if self._domain in self._federation.domains:
-            return StreamError(StreamCondition.INVALID_FROM, f"Found {self._domain} as 'from'; that is served here.")
+        if self._domain and (why := self._federation.refuses_sender(self._domain)):
+            return StreamError(StreamCondition.INVALID_FROM, f"Found {self._domain} as 'from'; {why}.")
         return None
 
     def _features(self, *, external: bool) -> list[Feature]:
@@ -218,10 +218,10 @@ class Incoming:
         self._dialback.answer(self._stream, pair, reason is None, error)
 
     def _unacceptable(self, pair: Pair) -> StanzaError | None:
-        if pair.to not in self._federation.domains:
+        if not self._federation.speaks_for(pair.to):
             return StanzaError(StanzaCondition.ITEM_NOT_FOUND, text=f"{pair.to} is not served here.")
-        if pair.sender in self._federation.domains:
-            return StanzaError(StanzaCondition.NOT_ALLOWED, text=f"{pair.sender} is served here.")
+        if why := self._federation.refuses_sender(pair.sender):
+            return StanzaError(StanzaCondition.NOT_ALLOWED, text=f"Found a stream from {pair.sender}; {why}.")
         if len(self._pairs) >= MAX_PAIRS:
             return StanzaError(StanzaCondition.RESOURCE_CONSTRAINT, text=f"More than {MAX_PAIRS} pairs on one stream.")
         return None
@@ -229,7 +229,7 @@ class Incoming:
     async def _answer(self, pair: Pair, key: str, stream_id: str) -> None:
         """Dialback as the authoritative server (XEP-0220, 2.2.2)."""
         error = None
-        if pair.sender not in self._federation.domains:
+        if not self._federation.speaks_for(pair.sender):
             error = StanzaError(StanzaCondition.ITEM_NOT_FOUND, text=f"{pair.sender} is not served here.")
         valid = error is None and await self._federation.is_ours(pair, stream_id, key)
         self._dialback.answer_verify(self._stream, pair, stream_id, valid, error)

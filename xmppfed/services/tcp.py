@@ -3,7 +3,7 @@ XEP-0368), and no stream without TLS."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Container
 from typing import Any, ClassVar
 
 from twisted.application.service import MultiService
@@ -14,12 +14,12 @@ from twisted.internet.interfaces import IProtocolFactory
 from xmppfed.core.framing import Framing, Profile
 from xmppfed.core.streamframing import StreamFraming
 from xmppfed.net.admission import Admission
-from xmppfed.net.arrival import Arrival
+from xmppfed.net.arrival import Arrival, address_of
 from xmppfed.net.certificates import moment
 from xmppfed.net.connection import Connection, Owner
 from xmppfed.net.peer import channel_bindings, judge, own_leaf
 from xmppfed.net.starttls import StartTLSFactory
-from xmppfed.net.tcp import StreamServerFactory, StreamServerProtocol, address_of
+from xmppfed.net.tcp import StreamServerFactory, StreamServerProtocol
 from xmppfed.net.tls import ServerContexts, tls_server_factory
 from xmppfed.services.intake import FIRST_LIMIT, take
 from xmppfed.timeouts import Timeouts
@@ -46,7 +46,7 @@ class TCPService(MultiService):
         """Who judges a stream that came in."""
         raise NotImplementedError
 
-    def listen(self, endpoint: str, direct_tls_endpoint: str, contexts: ServerContexts, domains: Collection[str]) -> None:
+    def listen(self, endpoint: str, direct_tls_endpoint: str, contexts: ServerContexts, domains: Container[str]) -> None:
         """Take streams at both endpoints once started; an empty one is none. Both ports share one limit on strangers."""
         reactor, timeouts, admission = self._reactor, self._timeouts, self._admission
         creator = contexts.creator(protocols=(self.profile.alpn,), strict_alpn=True)
