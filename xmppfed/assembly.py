@@ -18,7 +18,7 @@ from twisted.internet.threads import deferToThreadPool
 
 from xmppfed import extend
 from xmppfed.checks import is_origin
-from xmppfed.config import Config, GatewayServiceOptions
+from xmppfed.config import Config, GatewayOptions, GatewayServiceOptions
 from xmppfed.core.events import Pair
 from xmppfed.core.identity import ascii_domain
 from xmppfed.core.jid import JID
@@ -52,6 +52,7 @@ from xmppfed.services.gateway import WITHOUT_TLS, BackendEndpoints, Backends, En
 from xmppfed.services.http import HTTPService
 from xmppfed.services.intake import FIRST_LIMIT
 from xmppfed.services.login import ClientPolicy
+from xmppfed.services.relay import ClientDialer, Relay
 from xmppfed.services.s2s_tcp import S2STCP
 from xmppfed.services.s2s_ws import S2SWebSocket
 from xmppfed.services.tcp import TCPService
@@ -263,6 +264,10 @@ class _Assembly:
             )
             self._add(c2s := C2SWebSocket(self._clients, policy, self._world.timeouts, services.c2s_ws.max_stanza_bytes))
             http.take(c2s)
+            for domain, gateway in self._config.gateways.items():
+                if gateway.clients:
+                    self._add(relay := self._relay(domain, gateway, services.c2s_ws.max_stanza_bytes))
+                    http.relay(domain, relay)
         if services.s2s_ws is not None:
             self._add(s2s := S2SWebSocket(self._federation, self._router))
             http.take(s2s)
@@ -313,6 +318,11 @@ class _Assembly:
         gateway = Gateway(self._backends, self._router, self._world.reactor, Listed.of(options.peers))
         gateway.listen_for_backends(options.endpoint, self._contexts if options.tls else None)
         return gateway
+
+    def _relay(self, domain: str, options: GatewayOptions, limit: int) -> Relay:
+        world = self._world
+        dial = ClientDialer(world.reactor, world.timeouts, domain, options.clients, options.proxy_protocol, self._trust)
+        return Relay(domain, dial, world.reactor, world.timeouts, limit)
 
     def _add_modules(self) -> None:
         host = extend.Host(

@@ -268,9 +268,13 @@ def _gateways(table: Table, domains: Mapping[str, DomainOptions], services: Serv
         if domain in domains:
             raise table.error(name, table.values[name], "a domain that another server serves", "Remove it here or in [domains].")
         options = found[domain] = entry.convert(GatewayOptions)
-        if not is_backend(options.backend):
-            wanted, advice = "xmpp://HOST[:PORT], xmpps://HOST[:PORT], tcp:127.0.0.1:PORT or unix:PATH", "Correct it."
-            raise entry.error("backend", options.backend, wanted, advice)
+        for key, where in (("backend", options.backend), ("clients", options.clients)):
+            if not (is_backend(where) or (key, where) == ("clients", "")):
+                wanted, advice = "xmpp://HOST[:PORT], xmpps://HOST[:PORT], tcp:127.0.0.1:PORT or unix:PATH", "Correct it."
+                raise entry.error(key, where, wanted, advice)
+        if options.clients and services.c2s_ws is None:
+            advice = "Add a [services.c2s_ws] table: it takes the clients."
+            raise entry.error("clients", options.clients, "services.c2s_ws beside it", advice)
         if options.certificate is not None:
             check_file(entry, "certificate", options.certificate)
     if found and not (services.federate and services.gateway is not None):

@@ -260,6 +260,18 @@ class GatewayOptions(Options, frozen=True):
             examples=["unix:/run/ejabberd/s2s.sock"],
         ),
     ]
+    clients: Annotated[
+        str,
+        Meta(
+            description="Where the backend takes clients, like `backend`; `[services.c2s_ws]` passes theirs on whole. "
+            "Without it clients of the domain are not served here.",
+            examples=["xmpp://127.0.0.1:5222"],
+        ),
+    ] = ""
+    proxy_protocol: Annotated[
+        bool,
+        Meta(description="Tell the backend by the PROXY protocol (v1) from where its clients come.", examples=[True]),
+    ] = False
     certificate: Annotated[
         Path | None,
         Meta(

@@ -195,20 +195,20 @@ class ProfileTests(SynchronousTestCase):
 
     def test_open(self) -> None:
         """By the namespace of `<open/>`."""
-        self.assertIs(opening_profile(OPEN), C2S)
-        self.assertIs(opening_profile(OPEN_SERVER), S2S)
+        self.assertEqual(opening_profile(OPEN), (C2S, "example.org"))
+        self.assertIs(opening_profile(OPEN_SERVER)[0], S2S)
 
     def test_legacy_header(self) -> None:
         """A stream header is a server's; with a client's namespace it is refused as such."""
-        self.assertIs(opening_profile(HEADER), S2S)
-        self.assertIs(opening_profile(b"<?xml version='1.0'?>" + HEADER), S2S)
+        self.assertIs(opening_profile(HEADER)[0], S2S)
+        self.assertIs(opening_profile(b"<?xml version='1.0'?>" + HEADER)[0], S2S)
         item = only(S2S, HEADER.replace(b"server", b"client"))
         assert isinstance(item, StreamError)
         self.assertIs(item.condition, StreamCondition.INVALID_NAMESPACE)
 
     def test_anything_else(self) -> None:
         """Other elements are a client's to explain; what is no XML raises."""
-        self.assertIs(opening_profile(b"<message xmlns='jabber:server'/>"), C2S)
-        self.assertIs(opening_profile(b"<x xmlns='urn:ietf:params:xml:ns:xmpp-framing-server'/>"), C2S)
+        self.assertIs(opening_profile(b"<message xmlns='jabber:server'/>")[0], C2S)
+        self.assertIs(opening_profile(b"<x xmlns='urn:ietf:params:xml:ns:xmpp-framing-server'/>")[0], C2S)
         self.assertRaises(StreamError, opening_profile, b"GET / HTTP/1.1")
         self.assertRaises(StreamError, opening_profile, b"<open>")

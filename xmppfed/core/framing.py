@@ -248,17 +248,19 @@ def checked(item: Element) -> Element:
     return item
 
 
-def opening_profile(data: bytes) -> Profile:
-    """Whether a first message opens a client's or a server's stream; raises `StreamError` when it opens neither.
+def opening_profile(data: bytes) -> tuple[Profile, str]:
+    """Whether a first message opens a client's or a server's stream, and to whom a client's is; raises `StreamError` when it
+    opens neither.
 
     Told by the namespace of `<open/>`; a legacy stream header is a server's.
     """
     if data.startswith((b"<?xml", b"<stream:stream ")):
-        return S2S
+        return S2S, ""
     item = parse_element(data, _NO_STANZAS, "")
-    if isinstance(item, Element) and item.name == "open" and item.namespace == NS_FRAMING_SERVER:
-        return S2S
-    return C2S
+    assert isinstance(item, Element)  # no name is a stanza's here
+    if item.name == "open" and item.namespace == NS_FRAMING_SERVER:
+        return S2S, ""
+    return C2S, item.get("to", "") or ""
 
 
 _NO_STANZAS: Mapping[str, Kind] = {}

@@ -1,4 +1,4 @@
-"""Ports behind a proxy that says with the PROXY protocol, v1 or v2, from where a connection came.
+"""The PROXY protocol: ports behind a proxy that says, by v1 or v2, from where a connection came; and saying so to others.
 
 Twisted reads the header. It makes the connection before it has done so, though, and then everybody would seem to come
 from the proxy: here the real protocol is made when the header has been read.
@@ -6,19 +6,30 @@ from the proxy: here the real protocol is made when the header has been read.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from twisted.application.internet import StreamServerEndpointService
 from twisted.application.strports import service
-from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocol, IProtocolFactory, IReactorTime
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import (
+    IAddress,
+    IDelayedCall,
+    IProtocol,
+    IProtocolFactory,
+    IReactorTime,
+    IStreamClientEndpoint,
+)
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
-from xmppfed.net.arrival import host_of
+from xmppfed.net.arrival import LOCAL, host_of
 from xmppfed.net.proxies import TrustedProxies
 
-__all__ = ["listen"]
+__all__ = ["Announcing", "listen"]
 
 
 def listen(
@@ -96,3 +107,41 @@ class _Header(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         if self._deadline.active():
             self._deadline.cancel()
+
+
+@implementer(IStreamClientEndpoint)
+class Announcing:
+    """An endpoint whose connections say first, by version 1 of the PROXY protocol, for whom they are made."""
+
+    def __init__(self, inner: IStreamClientEndpoint, address: str) -> None:
+        """`address` is the IP address of the client, or `LOCAL`; the ports are not known, and 0."""
+        self._inner = inner
+        self._header = _header(address)
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        """Connect, and speak before the protocol does."""
+        return self._inner.connect(_Announced(protocolFactory, self._header))
+
+
+class _Announced(Factory):
+    noisy = False
+
+    def __init__(self, factory: IProtocolFactory, header: bytes) -> None:
+        self._factory = factory
+        self._header = header
+
+    def buildProtocol(self, addr: Any) -> Any:
+        made: Any = self._factory.buildProtocol(addr)
+        made.makeConnection = partial(self._announce, made.makeConnection)
+        return made
+
+    def _announce(self, connect: Callable[[Any], None], transport: Any) -> None:
+        transport.write(self._header)
+        connect(transport)
+
+
+def _header(address: str) -> bytes:
+    if address == LOCAL:
+        return b"PROXY UNKNOWN\r\n"
+    family, own = (6, "::1") if ":" in address else (4, "127.0.0.1")
+    return f"PROXY TCP{family} {address} {own} 0 0\r\n".encode()

@@ -36,6 +36,7 @@ __all__ = [
     "StreamServerFactory",
     "StreamServerProtocol",
     "connect",
+    "connect_without_tls",
     "connected",
     "send_at_once",
     "under_tls",
@@ -236,6 +237,14 @@ async def connect(
     """
     factory: protocol.Factory[Any] = protocol.Factory.forProtocol(made)
     return await under_tls(await connected(tls_endpoint(reactor, endpoint, creator), factory), reactor, seconds)
+
+
+async def connect_without_tls(endpoint: IStreamClientEndpoint) -> StreamProtocol:
+    """Connect to a port on this machine, where nobody listens in. Raises ConnectionError."""
+    factory: protocol.Factory[Any] = protocol.Factory.forProtocol(StreamProtocol)
+    factory.noisy = False
+    made: StreamProtocol = await connected(endpoint, factory)
+    return made
 
 
 async def connected(endpoint: IStreamClientEndpoint, factory: protocol.Factory[Any]) -> Any:

@@ -11,10 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from twisted.internet.defer import TimeoutError
 from twisted.internet.endpoints import clientFromString
-from twisted.internet.error import ConnectError
-from twisted.internet.protocol import Factory
 
 from xmppfed.core.events import Pair
 from xmppfed.core.framing import S2S, Profile
@@ -27,7 +24,7 @@ from xmppfed.net.certificates import LoadedCertificate
 from xmppfed.net.connection import Connection
 from xmppfed.net.dial import DialFailed, Line, Refusal, Target
 from xmppfed.net.proxies import Listed
-from xmppfed.net.tcp import StreamClientProtocol, StreamServerFactory, connected
+from xmppfed.net.tcp import StreamServerFactory, connect_without_tls
 from xmppfed.net.tls import ServerContexts, TrustRoots
 from xmppfed.routing.router import Router
 from xmppfed.services.federation import Federation
@@ -149,10 +146,9 @@ class EndpointDialer:
 
     async def dial(self, target: Target, own: LoadedCertificate | None, trust: TrustRoots, refusal: Refusal) -> Line:
         """A connection to the endpoint that the target's URL is. Raises `DialFailed`."""
-        factory: Factory[Any] = Factory.forProtocol(StreamClientProtocol)
-        factory.noisy = False
+        endpoint = clientFromString(self._reactor, f"{target.url}:timeout={self._timeouts.connect:.0f}")
         try:
-            protocol = await connected(clientFromString(self._reactor, target.url), factory)
-        except (ConnectionError, ConnectError, TimeoutError) as error:
+            wire = await connect_without_tls(endpoint)
+        except ConnectionError as error:
             raise DialFailed(str(error)) from None
-        return Line(protocol, StreamFraming(S2S, self._limit), protocol.attach)
+        return Line(wire, StreamFraming(S2S, self._limit), wire.attach)

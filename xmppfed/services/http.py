@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.application.internet import StreamServerEndpointService
 from twisted.application.service import MultiService
@@ -13,11 +13,12 @@ from twisted.web.resource import Resource
 
 from xmppfed.core.events import Event, OpenRequested
 from xmppfed.core.framing import C2S, MessageFraming, Profile, opening_profile
+from xmppfed.core.jid import domain_or_nothing
 from xmppfed.errors import StreamCondition, StreamError
 from xmppfed.net.admission import Admission
 from xmppfed.net.arrival import Arrival, address_of
 from xmppfed.net.certificates import moment
-from xmppfed.net.connection import Connection
+from xmppfed.net.connection import Connection, Wire
 from xmppfed.net.fastpath import FastStreamServerProtocol
 from xmppfed.net.httpport import HTTPPort, StreamResource
 from xmppfed.net.peer import PeerCertificate, channel_bindings, judge, own_leaf
@@ -31,6 +32,13 @@ from xmppfed.timeouts import Timeouts
 __all__ = ["PATHS", "HTTPService"]
 
 PATHS = (b"xmpp-websocket", b"ws", b"xmpp-websocket-s2s")
+
+
+class StreamRelay(Protocol):
+    """Who passes on the streams of clients for a domain."""
+
+    def take(self, wire: Wire, arrival: Arrival) -> Connection[Any]:
+        """The connection of a client whose stream begins on `wire`."""
 
 
 class HTTPService(MultiService):
@@ -63,6 +71,7 @@ class HTTPService(MultiService):
         self._behind_proxy = behind_proxy
         self._judge_presented = judge_presented
         self._services: dict[str, StreamService] = {}
+        self._relays: dict[str, StreamRelay] = {}
         self.root = Resource()
         self._admission = admission = Admission(each=None) if behind_proxy else Admission()
         protocol = FastStreamServerProtocol if fast_path else StreamServerProtocol
@@ -81,6 +90,10 @@ class HTTPService(MultiService):
         """Give `service` the streams of its kind."""
         self._services[service.profile.name] = service
 
+    def relay(self, domain: str, relay: StreamRelay) -> None:
+        """Give `relay` the streams of clients for a domain that somebody else serves."""
+        self._relays[domain] = relay
+
     def stopService(self) -> Deferred[object]:
         """Listen no more, and send away who has no stream yet; streams are ended by their services."""
         stopped: Deferred[object] = super().stopService()
@@ -90,11 +103,13 @@ class HTTPService(MultiService):
     def accept(self, protocol: StreamServerProtocol, first: bytes) -> Connection[Any] | None:
         """The connection for a WebSocket whose first message is `first`."""
         try:
-            profile = opening_profile(first)
+            profile, to = opening_profile(first)
         except StreamError:
-            profile = C2S  # the stream will find the same fault, and say so in the words of a stream
+            profile, to = C2S, ""  # the stream will find the same fault, and say so in the words of a stream
         if profile is C2S and not protocol.require_masks():
             return None
+        if profile is C2S and (relay := self._relays.get(domain_or_nothing(to))):
+            return relay.take(protocol, self._arrival(protocol))
         service = self._services.get(profile.name) or _NoService(profile, self._timeouts.client_silence)
         framing = MessageFraming(profile, FIRST_LIMIT)
         return take(service, framing, protocol, self._arrival(protocol), self._reactor, self._timeouts)
