@@ -48,7 +48,15 @@ from xmppfed.services.c2s_ws import C2SWebSocket
 from xmppfed.services.clients import Clients
 from xmppfed.services.control import Command, Control, user_commands
 from xmppfed.services.federation import Federation, Trust
-from xmppfed.services.gateway import WITHOUT_TLS, BackendEndpoints, Backends, EndpointDialer, Everybody, Gateway
+from xmppfed.services.gateway import (
+    WITHOUT_TLS,
+    BackendEndpoints,
+    Backends,
+    EndpointDialer,
+    Everybody,
+    Gateway,
+    nobody_vouches,
+)
 from xmppfed.services.http import HTTPService
 from xmppfed.services.intake import FIRST_LIMIT
 from xmppfed.services.login import ClientPolicy
@@ -206,6 +214,7 @@ class _Assembly:
             Everybody(),
             self._remotes,
             Discovery(world.reactor, sources, world.dns.addresses, anywhere, kinds=dialers, chance=randbelow),
+            Vouching(world.reactor, nobody_vouches),
             dialers,
             None,
             self._trust,

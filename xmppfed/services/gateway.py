@@ -18,24 +18,31 @@ from xmppfed.core.framing import S2S, Profile
 from xmppfed.core.streamframing import StreamFraming
 from xmppfed.discovery.candidates import Candidate
 from xmppfed.discovery.sources import Answer
-from xmppfed.errors import StreamCondition, StreamError
+from xmppfed.errors import DiscoveryError, StreamCondition, StreamError
 from xmppfed.net.arrival import Arrival
 from xmppfed.net.certificates import LoadedCertificate
 from xmppfed.net.connection import Connection
 from xmppfed.net.dial import DialFailed, Line, Refusal, Target
+from xmppfed.net.peer import PeerCertificate
 from xmppfed.net.proxies import Listed
 from xmppfed.net.tcp import StreamServerFactory, connect_without_tls
 from xmppfed.net.tls import ServerContexts, TrustRoots
 from xmppfed.routing.router import Router
 from xmppfed.services.federation import Federation
 from xmppfed.services.incoming import Incoming
+from xmppfed.services.proof import Proof
 from xmppfed.services.tcp import TCPService
 from xmppfed.timeouts import Timeouts
 
-__all__ = ["WITHOUT_TLS", "BackendEndpoints", "Backends", "EndpointDialer", "Everybody", "Gateway"]
+__all__ = ["WITHOUT_TLS", "BackendEndpoints", "Backends", "EndpointDialer", "Everybody", "Gateway", "nobody_vouches"]
 
 WITHOUT_TLS = "without-tls"
 """The kind of candidate that is a Twisted endpoint to a backend on this machine."""
+
+
+async def nobody_vouches(url: str) -> bytes:
+    """In the place of fetching documents about backends: what they are is for the configuration to say."""
+    raise DiscoveryError("nobody is asked about a backend")
 
 
 class Everybody:
@@ -53,11 +60,15 @@ class Backends(Federation):
 
     def speaks_for(self, domain: str) -> bool:
         """For everybody: the backend has no other way to anybody."""
-        return True
+        return bool(domain)
 
     def refuses_sender(self, domain: str) -> str | None:
         """A backend speaks for its own domain."""
         return None if domain in self.gateways else f"wanted one of {', '.join(self.gateways)}"
+
+    async def ask_about_client(self, domain: str, certificate: PeerCertificate) -> Proof:
+        """Nobody else is asked: whatever certificate a backend shows, it is not what it is known by."""
+        return self.prove_client(domain, certificate)
 
     async def ask(self, pair: Pair, stream_id: str, key: str) -> str | None:
         """A backend needs no key: it is known by its address, and `refuses_sender` has looked at its domain."""
@@ -102,11 +113,11 @@ class _FromBackend(Incoming):
         self._peers = peers
         super().__init__(backends, router, arrival, connection)
 
-    def _refusal(self, local: str, sender: str | None, to: str | None, unproved: str | None) -> StreamError | None:
+    def _refusal(self, local: str, sender: str | None, to: str | None) -> StreamError | None:
         if not self._peers.include(self._arrival.address):
             text = f"Found a connection from {self._arrival.address}; wanted one of services.gateway.peers."
             return StreamError(StreamCondition.NOT_AUTHORIZED, text)
-        return super()._refusal(local, sender, to, unproved)
+        return super()._refusal(local, sender, to)
 
 
 @dataclass(frozen=True, slots=True)
