@@ -15,7 +15,20 @@ __all__ = ["CERTIFICATE", "CONFIG", "DATA_DIR", "MODULES", "MODULE_TABLES", "New
 CONFIG = "xmppfed.toml"
 CERTIFICATE = "certs/{host}.pem"
 DATA_DIR = "var"
-MODULES = ("disco", "caps", "ping", "version", "time", "contact", "vcard", "private", "delay", "stanza_ids", "roster")
+MODULES = (
+    "disco",
+    "caps",
+    "ping",
+    "version",
+    "time",
+    "contact",
+    "vcard",
+    "private",
+    "delay",
+    "stanza_ids",
+    "roster",
+    "carbons",
+)
 """What a new server has: what clients ask for and what harms nobody. The order is that of the hooks."""
 MODULE_TABLES = "\n".join(f"[modules.{name}]" for name in MODULES)
 """The tables that switch them on."""
