@@ -9,7 +9,7 @@ import time
 import traceback
 from pathlib import Path
 
-from tests.interop import demo, dialects, discovery, federation, rehearsal, tcp_peers, xmpp_proxy
+from tests.interop import candidates, demo, dialects, discovery, federation, rehearsal, tcp_peers, xmpp_proxy
 from tests.interop.scenario import Failure, NotMet, Scenario
 
 SCENARIOS: list[Scenario] = [
@@ -17,6 +17,7 @@ SCENARIOS: list[Scenario] = [
     *tcp_peers.SCENARIOS,
     *demo.SCENARIOS,
     *federation.SCENARIOS,
+    *candidates.SCENARIOS,
     *discovery.SCENARIOS,
     *dialects.SCENARIOS,
     *xmpp_proxy.SCENARIOS,

@@ -60,9 +60,11 @@ class Client:
         body = f"<body>{escape(text)}</body>"
         self._wire.send(f"<message xmlns='jabber:client' type='chat' id='m' to={quoteattr(to)}>{body}</message>")
 
-    def ping(self) -> None:
-        """Ask the server, which has handled by its answer what was said before."""
-        self._request("get", "<ping xmlns='urn:xmpp:ping'/>")
+    def ping(self, to: str = "") -> None:
+        """Ask a server, by default one's own, which has handled by its answer what was said before."""
+        answer = self._request("get", "<ping xmlns='urn:xmpp:ping'/>", to)
+        if to and answer.get("type") != "result":
+            raise Failure(f"found an answer of type {answer.get('type')} from {to}: {_error(answer)}")
 
     def ask(self, other: Client) -> None:
         """Ask another client something, who answers with the same words."""
@@ -121,9 +123,10 @@ class Client:
         answer = self._request("set", f"<query xmlns='jabber:iq:auth'>{fields}</query>")
         self.address = f"{self.account}/r" if answer.get("type") == "result" else _refused(answer)
 
-    def _request(self, type: str, payload: str) -> Element:
-        """What the server answers."""
-        self._wire.send(f"<iq xmlns='jabber:client' type='{type}' id='request'>{payload}</iq>")
+    def _request(self, type: str, payload: str, to: str = "") -> Element:
+        """What a server answers."""
+        address = f" to={quoteattr(to)}" if to else ""
+        self._wire.send(f"<iq xmlns='jabber:client' type='{type}' id='request'{address}>{payload}</iq>")
         return self._next("iq", id="request")
 
     def _wanted(self, tag: str) -> Element:

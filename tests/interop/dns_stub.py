@@ -1,7 +1,7 @@
 """A name server for a private network: `python -m tests.interop.dns_stub ADDRESS PORT RECORD ...`.
 
-A record is one argument: `NAME A ADDRESS`, `NAME SRV PRIORITY WEIGHT PORT TARGET`, or `NAME TXT TEXT`. Another type of a
-name that it knows is empty, and any other name does not exist. It prints what it is asked.
+A record is one argument: `NAME A ADDRESS`, `NAME SRV PRIORITY WEIGHT PORT TARGET`, or `NAME TXT TEXT`. The name `*` is
+any other. Another type of a name that it knows is empty, and any other name does not exist. It prints what it is asked.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _TTL = 5
 
 def _srv(data: str) -> Record_SRV:
     priority, weight, port, target = data.split()
-    return Record_SRV(int(priority), int(weight), int(port), target, _TTL)
+    return Record_SRV(int(priority), int(weight), int(port), target.rstrip("."), _TTL)
 
 
 _TYPES: dict[str, Callable[[str], Any]] = {
@@ -46,9 +46,10 @@ class Zone(ResolverBase):
     def _lookup(self, name: bytes, cls: int, type: int, timeout: Sequence[int]) -> Deferred[Any]:
         asked = name.decode("ascii", "replace").rstrip(".").lower()
         print(asked, QUERY_TYPES.get(type, type), flush=True)
-        if asked not in self._records:
+        records = self._records.get(asked) or self._records.get("*")
+        if records is None:
             return fail(AuthoritativeDomainError(name))
-        found = [record for record in self._records[asked] if type == record.TYPE]
+        found = [record for record in records if type == record.TYPE]
         return succeed(([RRHeader(name, type, IN, _TTL, record, auth=True) for record in found], [], []))
 
 

@@ -1,4 +1,4 @@
-"""A few documents over HTTPS on port 443, for a domain whose web server is not its XMPP server."""
+"""A few documents over HTTPS on port 443, for domains whose web server is not their XMPP server."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["documents"]
 
 @contextmanager
 def documents(address: str, certificate: Path, published: Mapping[str, str]) -> Iterator[None]:
-    """Serve the texts of `published` by their paths; anything else is 404."""
+    """Serve the texts of `published` by the host and path of their URLs; anything else is 404."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            text = published.get(self.path)
+            text = published.get(self.headers["Host"] + self.path)
             self.send_response(404 if text is None else 200)
             self.end_headers()
             self.wfile.write((text or "").encode())

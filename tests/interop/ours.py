@@ -26,8 +26,7 @@ data_dir = "{domain}"
 trust_anchors = ["{authority}"]
 allow_private_addresses = ["127.0.0.0/8"]
 
-[domains."{domain}"]
-certificate = "{certificate}"
+{domains}
 
 [services.http]
 endpoint = "tcp:{port}:interface={address}"
@@ -38,6 +37,8 @@ public_addresses = {public}
 
 [services.s2s_ws]
 
+{tcp}
+
 [federation]
 trust = "{trust}"
 
@@ -45,12 +46,18 @@ trust = "{trust}"
 {routes}
 
 {modules}
+
+{tables}
+"""
+_DOMAIN = """\
+[domains."{}"]
+certificate = "{}"
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A server to be: one domain at `address` and `port`, and the URLs of `routes` all at 127.0.0.1.
+    """A server to be: a domain (and `others`, with their certificates) at `address` and `port`; its `routes` are at 127.0.0.1.
 
     Clients find it at `public_port`, by the name `shown`, which differ behind a proxy and with a wrong certificate.
     """
@@ -66,6 +73,9 @@ class Plan:
     public_port: int = 0
     shown: str = ""
     public: tuple[str, ...] = ()
+    tcp_ports: tuple[int, ...] = ()
+    others: Mapping[str, Path] = field(default_factory=dict)
+    tables: str = ""
 
     @property
     def url(self) -> str:
@@ -77,15 +87,24 @@ class Plan:
         return _CONFIG.format(
             modules=MODULE_TABLES,
             domain=self.domain,
+            domains="\n".join(_DOMAIN.format(*item) for item in ((self.domain, self.certificate), *self.others.items())),
             authority=self.authority,
-            certificate=self.certificate,
             port=self.port,
             address=self.address,
             tls='"behind-proxy"' if self.behind_proxy else "true",
             public=json.dumps(self.public),
             trust=self.trust,
+            tcp=self._tcp(),
+            tables=self.tables,
             routes="\n".join(f'"{to}" = {{ url = "{url}", addresses = ["127.0.0.1"] }}' for to, url in self.routes.items()),
         )
+
+    def _tcp(self) -> str:
+        """The service for servers over TCP: those that come to 5270 begin with TLS."""
+        if not self.tcp_ports:
+            return ""
+        starttls, direct = (f"tcp:{port}:interface={self.address}" if port in self.tcp_ports else "" for port in (5269, 5270))
+        return f'[services.s2s_tcp]\nendpoint = "{starttls}"\ndirect_tls_endpoint = "{direct}"'
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from tests.interop.processes import running
 from tests.interop.prosody import register
 from tests.interop.servers import Host, Peer
 
-__all__ = ["BEHIND_XMPP_PROXY", "DIALBACK", "EXTERNAL", "Setup", "prosody_s2s"]
+__all__ = ["BEHIND_XMPP_PROXY", "DIALBACK", "EXTERNAL", "STEERED", "Setup", "prosody_s2s"]
 
 CONFIG = """\
 pidfile = "{folder}/{domain}.pid"
@@ -46,14 +46,14 @@ class Setup:
 EXTERNAL = Setup(("tls", "saslauth", "s2s_auth_certs"), "s2s_require_encryption = true s2s_secure_auth = true")
 DIALBACK = Setup(("tls", "legacyauth", "dialback"), "s2s_require_encryption = true s2s_secure_auth = false")
 """Without SASL: clients log in by XEP-0078."""
+_STEERED = 'unbound = { resolvconf = false; forward = "127.0.0.53" }'
+STEERED = Setup(("tls", "saslauth", "dialback"), f"s2s_require_encryption = true s2s_secure_auth = false {_STEERED}")
+"""Behind a gateway of ours, as the manual says: a name server of its own tells it where to send what is for others."""
 BEHIND_XMPP_PROXY = Setup(
     ("saslauth", "behind_xmpp_proxy"),
-    f"""\
-plugin_paths = {{ "{Path(__file__).parent / "prosody_plugins"}" }}
-s2s_require_encryption = false
-unbound = {{ resolvconf = false; forward = "127.0.0.53" }}""",
+    f'plugin_paths = {{ "{Path(__file__).parent / "prosody_plugins"}" }} s2s_require_encryption = false {_STEERED}',
 )
-"""Encryption and proofs are somebody else's; a name server of its own steers what it sends there."""
+"""Encryption and proofs are somebody else's."""
 
 
 @contextmanager

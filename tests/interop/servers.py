@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from tests.interop.client import Client
 from tests.interop.processes import wait_until
 from tests.interop.scenario import Failure, show
 
-__all__ = ["Host", "Peer", "Server", "converse"]
+__all__ = ["Host", "Peer", "Server", "converse", "converse_over"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +62,20 @@ class Peer(Server):
         """Log in somebody whose password is their name."""
         host = self.host
         return Client.log_in(user, user, host.domain, 443, host.authority, address=host.address)
+
+
+def converse_over(streams: str, here: Server, there: Peer, mechanism: str) -> None:
+    """Romeo, on ours, and Juliet, on a Prosody, speak over `two` streams; or over one by bidi, of `ours` or of `theirs`."""
+    romeo, juliet = here.client("romeo"), there.client("juliet")
+    converse(*(juliet, romeo) if streams == "theirs" else (romeo, juliet))
+    if streams != "theirs":
+        here.must_say(f"stream from {here.domain} to {there.domain} is established by {mechanism}")
+    if streams != "ours":
+        here.must_say(f"server {there.domain} authenticated by {mechanism}")
+    found = len(re.findall("s2s connection .* complete", there.log.read_text(errors="replace")))
+    if found != (2 if streams == "two" else 1):
+        raise Failure(f"found {found} streams; wanted {streams}")
+    show(f"{mechanism}, {'two streams' if streams == 'two' else f'one stream for both ways (bidi), {streams}'}")
 
 
 def converse(alice: Client, bob: Client) -> None:

@@ -19,7 +19,7 @@ from tests.interop.ours import Plan, ours
 from tests.interop.processes import running
 from tests.interop.prosody_s2s import BEHIND_XMPP_PROXY, prosody_s2s
 from tests.interop.scenario import NotMet, Scenario, show
-from tests.interop.servers import Host, converse
+from tests.interop.servers import Host, converse_over
 
 __all__ = ["SCENARIOS"]
 
@@ -53,8 +53,11 @@ def xmpp_proxy(folder: Path, certificates: Certificates) -> Iterator[None]:
         yield
 
 
-def _meet(folder: Path, found_by: str) -> None:
-    """Each finds the other's WebSocket by host-meta.json (XEP-0487), or by the TXT record that xmpp-proxy made up."""
+def _meet(folder: Path, found_by: str, streams: str) -> None:
+    """Each finds the other's WebSocket by host-meta.json (XEP-0487), or by the TXT record that xmpp-proxy made up.
+
+    `streams` is `two`, or by bidi one: `ours` or `theirs`.
+    """
     certificates = issue(folder, OURS, PROXY)
     by_json = found_by == "host-meta.json"
     records = [f"{name} A {address}" for name, address in ADDRESSES.items()]
@@ -75,15 +78,13 @@ def _meet(folder: Path, found_by: str) -> None:
         stack.enter_context(name_server(folder, _STEERING, "127.0.0.53"))
         stack.enter_context(xmpp_proxy(folder, certificates))
         if by_json:
-            published = {"/.well-known/host-meta.json": json.dumps(_host_meta())}
+            published = {f"{PROXY}/.well-known/host-meta.json": json.dumps(_host_meta())}
             stack.enter_context(documents(ADDRESSES[PROXY], certificates.hosts[PROXY], published))
         host = Host(PROXY, ADDRESSES[BACKEND], certificates.hosts[PROXY], certificates.authority)
-        backend = stack.enter_context(prosody_s2s(folder, host, BEHIND_XMPP_PROXY))
+        backend = stack.enter_context(prosody_s2s(folder, host, BEHIND_XMPP_PROXY, bidi=streams != "two"))
         server = stack.enter_context(ours(folder, plan, "romeo"))
-        converse(server.client("romeo"), backend.client("juliet"))
-        server.must_say(f"stream from {OURS} to {PROXY} is established by EXTERNAL")
-        server.must_say(f"server {PROXY} authenticated by EXTERNAL")
-        show(f"both found each other by {found_by}, and both streams are s2s-ws by EXTERNAL")
+        converse_over(streams, server, backend, "EXTERNAL")
+        show(f"s2s-ws through xmpp-proxy, found by {found_by}")
 
 
 def _host_meta() -> dict[str, object]:
@@ -100,6 +101,10 @@ def _host_meta() -> dict[str, object]:
 
 
 SCENARIOS = [
-    Scenario(f"xmpp-proxy: both ways over s2s-ws, found by {found_by}", apart(_meet, found_by), ("unshare", "ip", "prosody"))
-    for found_by in ("host-meta.json", "TXT")
+    Scenario(
+        f"xmpp-proxy: s2s-ws found by {found_by}, streams: {streams}",
+        apart(_meet, found_by, streams),
+        ("unshare", "ip", "prosody"),
+    )
+    for found_by, streams in (("host-meta.json", "two"), ("TXT", "two"))
 ]
