@@ -7,17 +7,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.serialization import Encoding
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import TestCase
+from twisted.web.test.requesthelper import DummyRequest
 
 from tests.assembling import AssemblyCase, Greeting, names
 from tests.services.raw import CAPULET, JULIET, MONTAGUE, Raw, stream_error
-from xmppfed import assembly, config, extend
+from xmppfed import assembly, config, extend, server
 from xmppfed.core.jid import JID
+from xmppfed.discovery.posh import parse_posh
 from xmppfed.errors import ConfigError, StanzaCondition
-from xmppfed.net.issuing import self_signed
+from xmppfed.net.certificates import load_certificate
+from xmppfed.net.issuing import Authority, self_signed
 from xmppfed.storage.accounts import add_account
 from xmppfed.storage.sqlite import FILE_NAME
 from xmppfed.storage.threads import at_once
@@ -61,6 +65,53 @@ class Assembly(AssemblyCase):
         self.assertIn("127.0.0.2", str(self.network.leftovers()))
         raw.drop()
         self.stop(made)
+
+    def published(self, made: server.Server, *path: bytes) -> bytes:
+        """A document below /.well-known/."""
+        resource: Any = made.getServiceNamed("http").root
+        for name in (b".well-known", *path):
+            resource = resource.children[name]
+        body: bytes = resource.render_GET(DummyRequest([]))
+        return body
+
+    def test_published(self) -> None:
+        """The links are added to the host-meta that the domain has, and its certificate is named, also a new one."""
+        (self.folder / "host-meta.json").write_text('{"subject": "capulet"}')
+        http = '[services.http]\nendpoint = "tcp:443:interface=127.0.0.2"\nposh = true\nhost_meta_base = "host-meta"\n'
+        made = self.start(f"{http}[services.s2s_ws]\n")
+        self.assertIn(b'"subject":"capulet"', self.published(made, b"host-meta.json"))
+        self.assertIn(b"s2s-websocket", self.published(made, b"host-meta"))
+        for _ in range(2):
+            der = load_certificate(self.folder / "cert.pem").leaf.public_bytes(Encoding.DER)
+            (one,) = parse_posh(self.published(made, b"posh", b"xmpp-server.json")).fingerprints
+            self.assertTrue(one.is_of(der))
+            (self.folder / "cert.pem").write_bytes(Authority(self.now).issue(CAPULET))
+            made.reload()
+
+    def test_published_ports(self) -> None:
+        """Ports that begin with TLS are published where they have a number, and only if addresses are."""
+        http = '[services.http]\nendpoint = "tcp:443:interface=127.0.0.2"\npublic_addresses = ["203.0.113.7"]\n'
+        c2s = '[services.c2s_tcp]\nendpoint = ""\ndirect_tls_endpoint = "tcp:port=5223:interface=127.0.0.2"\n'
+        s2s = '[services.s2s_tcp]\nendpoint = ""\ndirect_tls_endpoint = "unix:s2s"\n'
+        for more, expected in (
+            (f"{http}{c2s}{s2s}", {"urn:xmpp:alt-connections:tls": 5223}),
+            (f"{http}[services.s2s_tcp]\n", {"urn:xmpp:alt-connections:s2s-tls": 5270}),
+            (f"{http}[services.s2s_tcp]\ndirect_tls_endpoint = ''\n", {}),
+            (f"{http.replace('public', '# public')}{c2s}", {}),
+        ):
+            made = assembly.assemble(self.config(more), self.world())
+            document = json.loads(self.published(made, b"host-meta.json"))
+            self.assertEqual({link["rel"]: link["port"] for link in document["links"]}, expected)
+
+    def test_nothing_to_publish(self) -> None:
+        """POSH without a certificate, and a host-meta that is not there, stop the start; the error names key or file."""
+        http = '[services.http]\nendpoint = "tcp:443:interface=127.0.0.2"\ntls = "behind-proxy"\n'
+        read = self.config(f"{http}posh = true\n", domain=f'[domains."{CAPULET}"]\n')
+        error = self.assertRaises(ConfigError, assembly.assemble, read, self.world())
+        self.assertIn("services.http.posh: found true, and no certificate; wanted", str(error))
+        read = self.config(f'{http}host_meta_base = "host-meta"\n')
+        error = self.assertRaises(ConfigError, assembly.assemble, read, self.world())
+        self.assertIn(str(self.folder / "host-meta"), str(error))
 
     def test_modules_of_the_world(self) -> None:
         """A module that is handed in gets its options, and is one of the services."""

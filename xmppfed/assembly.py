@@ -20,7 +20,6 @@ from xmppfed import extend
 from xmppfed.checks import is_origin
 from xmppfed.config import Config, GatewayOptions, GatewayServiceOptions
 from xmppfed.core.events import Pair
-from xmppfed.core.identity import ascii_domain
 from xmppfed.core.jid import JID
 from xmppfed.discovery.candidates import S2S_WEBSOCKET, XMPP_SERVER, XMPPS_SERVER
 from xmppfed.discovery.discovery import Discovery
@@ -60,11 +59,11 @@ from xmppfed.services.gateway import (
 from xmppfed.services.http import HTTPService
 from xmppfed.services.intake import FIRST_LIMIT
 from xmppfed.services.login import ClientPolicy
+from xmppfed.services.publishing import published
 from xmppfed.services.relay import ClientDialer, Relay
 from xmppfed.services.s2s_tcp import S2STCP
 from xmppfed.services.s2s_ws import S2SWebSocket
 from xmppfed.services.tcp import TCPService
-from xmppfed.services.wellknown import documents, well_known
 from xmppfed.storage.interface import Storage
 from xmppfed.storage.memory import MemoryStorage
 from xmppfed.storage.sqlite import SQLiteStorage
@@ -310,14 +309,7 @@ class _Assembly:
             proxy_protocol=options.proxy_protocol,
             judge_presented=self._judge_presented,
         )
-        first = next(iter(self._config.domains))
-        published = documents(
-            public_url=options.public_url or f"https://{ascii_domain(first) or first}",
-            public_addresses=options.public_addresses,
-            c2s=services.c2s_ws is not None,
-            s2s=services.s2s_ws is not None,
-        )
-        http.root.putChild(b".well-known", well_known(published))
+        http.root.putChild(b".well-known", published(self._config, options, self._contexts))
         return http
 
     def _judge_presented(self, presented: Presented) -> PeerCertificate:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from xmppfed.discovery.hostmeta import REL
 from xmppfed.discovery.urls import url_host
-from xmppfed.services.wellknown import documents
+from xmppfed.services.wellknown import REL_C2S, Offer, documents
 
 __all__ = ["CERTIFICATE", "CONFIG", "DATA_DIR", "MODULES", "MODULE_TABLES", "NewServer"]
 
@@ -142,7 +143,7 @@ class NewServer:
 
     def instructions(self) -> str:
         """What is left to do outside: DNS, host-meta, and lines for nginx and Caddy."""
-        published = documents(public_url=self.public_url, c2s=True, s2s=True)
+        published = documents([Offer(REL_C2S), Offer(REL)], public_url=self.public_url)
         url = self.public_url.replace("https://", "wss://") + _PATHS[0]
         patterns = "|".join(path.replace(".", r"\.") for path in _PATHS)
         return "\n".join(

@@ -101,6 +101,22 @@ class HTTPOptions(Options, frozen=True):
         ),
     ] = ()
 
+    host_meta_base: Annotated[
+        Path | None,
+        Meta(
+            description="The `host-meta` that the domain has already: the links of the server are added to this file and to "
+            "the one beside it whose name ends in `.json`, of which one may be missing. Both are read at start.",
+            examples=["/var/www/example.org/.well-known/host-meta"],
+        ),
+    ] = None
+    posh: Annotated[
+        bool,
+        Meta(
+            description="Publish the fingerprints of the certificates at `/.well-known/posh/` (RFC 7711), so that servers "
+            "which do not trust their authority believe them all the same.",
+            examples=[True],
+        ),
+    ] = False
     trusted_proxies: Annotated[
         tuple[str, ...],
         Meta(

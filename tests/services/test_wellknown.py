@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 from xml.etree import ElementTree
 
@@ -11,19 +12,28 @@ from twisted.web.resource import Resource
 from twisted.web.server import Site
 from twisted.web.test.requesthelper import DummyChannel
 
-from xmppfed.discovery.hostmeta import REL, parse_json, parse_xrd
+from xmppfed.discovery.hostmeta import REL, REL_TLS, parse_json, parse_xrd
+from xmppfed.discovery.posh import parse_posh
 from xmppfed.discovery.xrd import NS_XRD
 from xmppfed.errors import ConfigError
-from xmppfed.services.wellknown import REL_C2S, Documents, documents, well_known
+from xmppfed.services.merging import NO_BASE, Base
+from xmppfed.services.wellknown import POSH_TTL, REL_C2S, REL_C2S_TLS, Documents, Offer, documents, well_known
 
 ADDRESSES = ("203.0.113.7", "2001:DB8::7")
 
 
 def publish(
-    public_url: str = "https://xmpp.example", addresses: tuple[str, ...] = ADDRESSES, c2s: bool = True, s2s: bool = True
+    public_url: str = "https://xmpp.example",
+    addresses: tuple[str, ...] = ADDRESSES,
+    c2s: bool = True,
+    s2s: bool = True,
+    tls: bool = False,
+    base: Base = NO_BASE,
 ) -> Documents:
     """The documents of a server."""
-    return documents(public_url=public_url, public_addresses=addresses, c2s=c2s, s2s=s2s)
+    offers = [Offer(rel) for rel, served in ((REL_C2S, c2s), (REL, s2s)) if served]
+    offers += [Offer(REL_C2S_TLS, 5223), Offer(REL_TLS, 5270)] if tls else []
+    return documents(offers, public_url=public_url, public_addresses=addresses, base=base)
 
 
 def read_strictly(data: bytes) -> tuple[bool, list[dict[str, Any]]]:
@@ -33,11 +43,17 @@ def read_strictly(data: bytes) -> tuple[bool, list[dict[str, Any]]]:
     """
     document = json.loads(data)
     if "xmpp" in document:
+        assert isinstance(document["xmpp"], dict), document
         ttl = document["xmpp"]["ttl"]
         assert type(ttl) is int and 0 <= ttl <= 65535, ttl
     for link in document["links"]:
         bare = link["rel"] == REL_C2S and "ips" not in link and "xmpp" not in document
-        assert isinstance(link["href"], str) and link["href"].startswith("wss://"), link
+        if link["rel"] in (REL_TLS, REL_C2S_TLS):
+            assert type(link["port"]) is int and 0 < link["port"] <= 65535, link
+        elif link["rel"] in (REL, REL_C2S):
+            assert isinstance(link["href"], str) and link["href"].startswith("wss://"), link
+        else:
+            continue
         if not bare:
             assert link["ips"] and all(isinstance(ip, str) for ip in link["ips"]), link
             assert isinstance(link["sni"], str), link
@@ -64,6 +80,25 @@ class StrictReaderTests(SynchronousTestCase):
         self.assertFalse(skips_srv)
         self.assertEqual(links, [{"rel": REL_C2S, "href": "wss://xmpp.example/xmpp-websocket"}])
 
+    def test_direct_tls(self) -> None:
+        """Ports that begin with TLS are named with everything that XEP-0487 demands, after the WebSocket."""
+        skips_srv, links = read_strictly(publish(tls=True).json)
+        self.assertTrue(skips_srv)
+        ports = {link["rel"]: (link["port"], link["priority"]) for link in links if "port" in link}
+        self.assertEqual(ports, {REL_C2S_TLS: (5223, 10), REL_TLS: (5270, 10)})
+        self.assertEqual({link["priority"] for link in links if "href" in link}, {5})
+        self.assertEqual({tuple(link["ips"]) for link in links}, {("203.0.113.7", "2001:db8::7")})
+
+    def test_direct_tls_alone(self) -> None:
+        """A server that other servers reach by direct TLS alone has an `xmpp` object too."""
+        self.assertTrue(read_strictly(publish(s2s=False, tls=True).json)[0])
+
+    def test_direct_tls_without_addresses(self) -> None:
+        """Without addresses no port is named anywhere."""
+        published = publish(addresses=(), tls=True)
+        self.assertEqual([link["rel"] for link in read_strictly(published.json)[1]], [REL_C2S])
+        self.assertNotIn(b"tls", published.xrd)
+
     def test_without_s2s(self) -> None:
         """A server without an s2s link has no xmpp object: it would hide the SRV records of its domain."""
         skips_srv, links = read_strictly(publish(s2s=False).json)
@@ -82,6 +117,10 @@ class StrictReaderTests(SynchronousTestCase):
             broken = json.loads(publish().json)
             del broken["links"][1][field]
             self.assertRaises((AssertionError, KeyError), read_strictly, json.dumps(broken).encode())
+        for field, wrong in (("priority", "5"), ("weight", -1), ("sni", 7), ("ips", []), ("ips", [7]), ("weight", 65536)):
+            broken = json.loads(publish().json)
+            broken["links"][1][field] = wrong
+            self.assertRaises(AssertionError, read_strictly, json.dumps(broken).encode())
         good["xmpp"]["ttl"] = 65536
         self.assertRaises(AssertionError, read_strictly, json.dumps(good).encode())
 
@@ -94,6 +133,8 @@ class OwnReaderTests(SynchronousTestCase):
         found = parse_json(publish().json, "example.org")
         (one,) = found.candidates
         self.assertEqual((found.authoritative, found.ttl, found.skipped), (True, 3600, ()))
+        (_, port) = parse_json(publish(tls=True).json, "example.org").candidates
+        self.assertEqual((port.kind, port.port, port.sni), ("xmpps-server", 5270, "xmpp.example"))
         self.assertEqual((one.host, one.path, one.sni), ("xmpp.example", "/xmpp-websocket", "xmpp.example"))
         self.assertEqual(one.addresses, ("203.0.113.7", "2001:db8::7"))
 
@@ -120,7 +161,7 @@ class XRDTests(SynchronousTestCase):
 
     def test_escaped(self) -> None:
         """A path is written as XML wants it."""
-        data = documents(public_url="https://a.example", path="/a?b=<&", c2s=True, s2s=False).xrd
+        data = documents([Offer(REL_C2S)], public_url="https://a.example", path="/a?b=<&").xrd
         self.assertEqual(ElementTree.fromstring(data)[0].attrib["href"], "wss://a.example/a?b=<&")
 
     def test_served_kinds(self) -> None:
@@ -161,10 +202,12 @@ class ConfigurationTests(SynchronousTestCase):
 class ResourceTests(SynchronousTestCase):
     """The documents over HTTP."""
 
+    posh: Callable[[], list[bytes]] | None = None
+
     def get(self, path: str, host: str = "example.org", method: str = "GET") -> tuple[int, dict[str, str], bytes]:
         """Status, headers and body of a request to a whole Site."""
         root = Resource()
-        root.putChild(b".well-known", well_known(publish()))
+        root.putChild(b".well-known", well_known(publish(), self.posh))
         site = Site(root)
         channel = DummyChannel()
         channel.site = site
@@ -202,6 +245,22 @@ class ResourceTests(SynchronousTestCase):
             status, headers, _ = self.get(f"/.well-known/{path}")
             self.assertEqual(status, 404, path)
             self.assertNotIn("access-control-allow-origin", headers)
+
+    def test_posh(self) -> None:
+        """Where it is wanted, the fingerprints of the certificates of the moment are published, for servers and clients."""
+        certificates = [b"first"]
+        self.posh = lambda: certificates
+        for path in ("posh/xmpp-server.json", "posh/xmpp-client.json"):
+            status, headers, body = self.get(f"/.well-known/{path}")
+            self.assertEqual((status, headers["content-type"]), (200, "application/json"))
+            document = parse_posh(body.partition(b"\r\n\r\n")[2] or body)
+            self.assertEqual(document.expires, POSH_TTL)
+            self.assertEqual([one.is_of(b"first") for one in document.fingerprints], [True])
+            self.assertEqual([name for name, _ in document.fingerprints[0].hashes], ["sha-256", "sha-512"])
+        certificates[:] = [b"second", b"third"]
+        fingerprints = parse_posh(self.get("/.well-known/posh/xmpp-server.json")[2]).fingerprints
+        self.assertEqual([one.is_of(b"third") for one in fingerprints], [False, True])
+        self.assertEqual(self.get("/.well-known/posh/other.json")[0], 404)
 
     def test_other_methods(self) -> None:
         """Nothing can be written."""

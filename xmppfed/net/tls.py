@@ -12,6 +12,7 @@ from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 from OpenSSL.crypto import X509, X509Store
 from twisted.internet.defer import Deferred
@@ -133,6 +134,10 @@ class ServerContexts:
     def certificate(self, domain: str) -> LoadedCertificate | None:
         """The certificate of one of our domains, to present as a client or to bind channels to behind a proxy."""
         return self._certificates.get(ascii_domain(domain) or domain)
+
+    def leaves(self) -> list[bytes]:
+        """Each of our certificates in DER, as they are at the moment."""
+        return [own.leaf.public_bytes(Encoding.DER) for own in self._certificates.values()]
 
     def creator(
         self, *, protocols: Sequence[bytes] = (b"http/1.1",), strict_alpn: bool = False, client_certificates: bool = True
