@@ -338,6 +338,7 @@ class _Assembly:
             subscribed=self._handlers.subscribed,
             records=self._world.storage.records,
             clock=self._world.reactor,
+            timeouts=self._world.timeouts,
         )
         for name, options in self._config.modules.items():
             module = (self._world.modules.get(name) or extend.load(name))(host, options)

@@ -39,6 +39,7 @@ from xmppfed.routing.handlers import OFFERED, POINTS, TARGETS, Handlers, Key, St
 from xmppfed.routing.sessions import Resource
 from xmppfed.storage.interface import CollectionFull, NoSuchAccount, Records, StorageError
 from xmppfed.tables import Options
+from xmppfed.timeouts import Timeouts
 
 __all__ = [
     "JID",
@@ -141,6 +142,8 @@ class Host:
     """What is kept for accounts, beyond a restart."""
     clock: IReactorTime
     """The time, in seconds since 1970, and whatever has to happen later."""
+    timeouts: Timeouts
+    """How long things may take."""
 
 
 class Module(Service):

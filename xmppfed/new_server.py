@@ -28,6 +28,7 @@ MODULES = (
     "delay",
     "stanza_ids",
     "roster",
+    "offline",
     "carbons",
 )
 """What a new server has: what clients ask for and what harms nobody. The order is that of the hooks."""

@@ -50,6 +50,12 @@ class Timeouts:
     """How long stanzas wait for a remote domain that is being connected to."""
     queue_bytes: int = 1_048_576
     """How much waits for one such domain."""
+    confirmation: float = 30.0
+    """After which time whatever a client says shows that it got what it was sent before, though it did not answer a ping."""
+    presence_doubt: float = 30.0
+    """After a stream from another server broke: how long until its users are asked for, and until who does not answer is gone."""
+    presence_doubt_most: float = 1800.0
+    """How long at most until a server that could not be reached is asked again."""
     hibernation: float = 600.0
     """How long a session that lost its connection can be resumed (XEP-0198, section 5)."""
     hibernation_stanzas: int = 500

@@ -6,6 +6,7 @@ from tests.routing.fakes import RecordingSession, Server, stanza
 from xmppfed.core.stanza import Stanza
 from xmppfed.extend import Host, Module, register
 from xmppfed.storage.memory import MemoryStorage
+from xmppfed.timeouts import Timeouts
 
 JULIET = "juliet@example.org/balcony"
 
@@ -28,6 +29,7 @@ class Hosting(Server):
             subscribed=self.handlers.subscribed,
             records=self.storage.records,
             clock=self.clock,
+            timeouts=Timeouts(),
         )
         self.modules = [module(host, module.options()) for module in modules]
         for module in self.modules:

@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from xmppfed.errors import ConfigError
 from xmppfed.extend import Element, Host, Module, Options, Stanza, iq
+from xmppfed.storage.interface import AccountExists
 from xmppfed.testing.certificates import CertificateKind
 from xmppfed.testing.client import Client
 from xmppfed.testing.federation import Federation
@@ -330,6 +331,47 @@ class Results(SynchronousTestCase):
         error = self.assertRaises(AssertionError, self.federation.result, waiting())
         self.assertIn("is not done", str(error))
         later.callback(None)
+
+
+class ComingAndGoing(SynchronousTestCase):
+    """Servers that stop or crash, and start again."""
+
+    def setUp(self) -> None:
+        self.federation = Federation("capulet.example", "montague.example", wire="memory")
+        self.addCleanup(self.federation.cleanup)
+        self.juliet = self.federation.client(JULIET)
+        self.romeo = self.federation.client(ROMEO)
+        self.juliet.send(f"<message to='{ROMEO}' type='chat'/>")
+        self.romeo.expect("message")
+
+    def test_stopped(self) -> None:
+        """Clients are told that the server shuts down; others do not find it until it starts again."""
+        self.federation.stop("montague.example")
+        assert self.romeo.failure is not None
+        self.assertEqual(self.romeo.failure.condition.value, "system-shutdown")
+        self.juliet.send(f"<message to='{ROMEO}' type='chat' id='1'/>")
+        self.juliet.expect("<message type='error' id='1'/>")
+        self.again()
+
+    def test_crashed(self) -> None:
+        """Nobody is told anything: connections of both directions are reset, and time does not pass."""
+        before = self.federation.network.reactor.seconds()
+        heard: list[object] = []
+        self.federation.server("capulet.example").router.handlers.add(("hook", "received"), heard.append, "m")
+        self.federation.crash("montague.example")
+        self.assertIsNone(self.romeo.failure)
+        self.assertIsNotNone(self.romeo.closed)
+        self.assertEqual([link for link in self.federation.network.links if not self.juliet.owns(link)], [])
+        self.assertEqual((heard, self.federation.network.reactor.seconds()), ([], before))
+        self.again()
+
+    def again(self) -> None:
+        """The server starts with its accounts, and federates as before."""
+        self.federation.start("montague.example")
+        romeo = self.federation.client(ROMEO, presence=False)
+        self.assertRaises(AccountExists, self.federation.account, "romeo@montague.example")
+        self.juliet.send(f"<message to='{ROMEO}' type='chat' id='2'/>")
+        romeo.expect("<message id='2'/>")
 
 
 class CleaningUp(SynchronousTestCase):

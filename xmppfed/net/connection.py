@@ -79,7 +79,7 @@ class Connection(Generic[OwnerType]):
         self.stream = stream
         self._wire = wire
         self._clock = clock
-        self._timeouts = timeouts
+        self.timeouts = timeouts
         self._silence = silence
         self._state = stream.state
         self._heard = clock.seconds()
@@ -96,6 +96,10 @@ class Connection(Generic[OwnerType]):
         self._wait(timeouts.stream_open, "no stream header came")
 
     # What the owner calls.
+
+    def now(self) -> float:
+        """The time on the clock of this connection."""
+        return self._clock.seconds()
 
     def send(self, stanza: Stanza) -> None:
         """Send a stanza, now; on a stream that has ended, nothing (RFC 6120, 4.4)."""
@@ -131,8 +135,8 @@ class Connection(Generic[OwnerType]):
         self._wire.write(pieces)
         if self._blocked is not None:
             self._waiting += sum(map(len, pieces))
-            if self._waiting > self._timeouts.output_bytes:
-                self.cut(f"more than {self._timeouts.output_bytes} bytes waited for a peer that does not read")
+            if self._waiting > self.timeouts.output_bytes:
+                self.cut(f"more than {self.timeouts.output_bytes} bytes waited for a peer that does not read")
 
     # What the wire calls.
 
@@ -151,7 +155,7 @@ class Connection(Generic[OwnerType]):
         """The peer does not read: who does not listen need not be listened to."""
         if self._blocked is None and not self._lost:
             self._waiting = 0
-            limit = self._timeouts.output_blocked
+            limit = self.timeouts.output_blocked
             self._blocked = self._clock.callLater(limit, self.cut, f"the peer did not read what waited for it for {limit:.0f} s")
             self._wire.pause()
 
@@ -202,12 +206,12 @@ class Connection(Generic[OwnerType]):
             self._wire.settled()
             self._tick()
         elif now is State.CLOSING:
-            self._wait(self._timeouts.stream_close, "our closing was not answered", self._end)
+            self._wait(self.timeouts.stream_close, "our closing was not answered", self._end)
         elif now in (State.ABANDONED, State.CLOSED):
             self._end()
         elif not self._opened and now is not State.HEADER_SENT:
             self._opened = True
-            self._wait(self._timeouts.authentication, "the peer did not authenticate in time")
+            self._wait(self.timeouts.authentication, "the peer did not authenticate in time")
 
     def _wait(self, seconds: float | None, what: str = "", then: Callable[[], None] | None = None) -> None:
         if self._deadline is not None and self._deadline.active():
@@ -225,7 +229,7 @@ class Connection(Generic[OwnerType]):
         failure = self.stream.failure
         if failure is not None:
             self._reason = self._reason or str(failure)
-        self._wait(self._timeouts.websocket_close, then=self._wire.abort)
+        self._wait(self.timeouts.websocket_close, then=self._wire.abort)
         self._wire.close(NORMAL if failure is None else _CLOSE_CODES.get(failure.condition, NORMAL))
 
     def _tick(self) -> None:
@@ -233,7 +237,7 @@ class Connection(Generic[OwnerType]):
         now = self._clock.seconds()
         due = self._heard + self._silence * (self._missed + 1)
         if now >= due:
-            if self._missed >= self._timeouts.pings_missed:
+            if self._missed >= self.timeouts.pings_missed:
                 self.cut(f"{self._missed} pings were not answered")
                 return
             self._missed += 1

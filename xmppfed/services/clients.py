@@ -116,7 +116,7 @@ class ClientSession:
         self._offers = Offers()
         self.jid = JID("", "", "")
         self._full = self._bare = ""
-        self._receipts = Receipts()
+        self._receipts = Receipts(connection.timeouts.confirmation)
         self._ended = False
 
     @property
@@ -132,7 +132,7 @@ class ClientSession:
 
     def confirm(self, done: Callable[[], None]) -> None:
         """Ask the client for a sign that it has got everything so far."""
-        self._connection.send(self._receipts.ask(self._stream.local, self._full, done))
+        self._connection.send(self._receipts.ask(self._stream.local, self._full, done, self._connection.now()))
 
     def end(self, error: StreamError) -> None:
         """End the session with a stream error."""
@@ -302,7 +302,7 @@ class ClientSession:
 
     def _route(self, stanza: Stanza) -> None:
         """Stamp a stanza with its true sender and hand it to the router (RFC 6120, 8.1.2.1)."""
-        if self._receipts and self._receipts.take(stanza):
+        if self._receipts and self._receipts.take(stanza, self._connection.now()):
             return
         claimed = stanza.attributes.get("from")
         if claimed is not None and claimed != self._full and claimed != self._bare and not self._is_own(claimed):

@@ -15,7 +15,7 @@ The manual has more: docs/how-to/testing.md.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
@@ -81,6 +81,7 @@ class Federation:
         self.network = Network()
         self.network.reactor.advance(START)
         self.clients: list[Client] = []
+        self._down: dict[str, Hosted] = {}
         addresses = {domain: f"127.0.0.{number}" for number, domain in enumerate(prepared, 2)}
         found_by = Directory(self._way, addresses) if directory else None
         with ExitStack() as undo:
@@ -162,14 +163,27 @@ class Federation:
 
     def stop(self, domain: str) -> None:
         """Stop a server as an operator would; time passes as long as it takes. Raises AssertionError after a minute."""
+        self._end(domain, Hosted.stop)
+
+    def crash(self, domain: str) -> None:
+        """Have a server vanish without a word to anybody, as when its power fails; its connections are reset."""
+        self._end(domain, Hosted.crash)
+
+    def start(self, domain: str) -> None:
+        """Start a server again that was stopped or has crashed. It has what its storage has."""
+        hosted = self._down.pop(prepare_domain(domain))
+        self._hosted[hosted.domain] = hosted
+        hosted.start_again()
+
+    def _end(self, domain: str, how: Callable[[Hosted], Coroutine[Any, Any, None]]) -> None:
         hosted = self._find(domain)
         done: list[Any] = []
-        Deferred.fromCoroutine(hosted.stop()).addBoth(done.append)
+        Deferred.fromCoroutine(how(hosted)).addBoth(done.append)
         self.network.pump()
         for _ in range(_STOPPING):
             if not done:
                 self.network.advance(1)
-        del self._hosted[hosted.domain]
+        self._down[hosted.domain] = self._hosted.pop(hosted.domain)
         if not done or isinstance(done[0], Failure):
             raise AssertionError(f"{domain} has not stopped: {done[0] if done else f'not within {_STOPPING} seconds'}")
 

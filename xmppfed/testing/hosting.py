@@ -67,17 +67,36 @@ class Hosted:
         self._ground = ground
         self.domain = domain
         self.address = address
+        self._kind = kind
+        self._storage = MemoryStorage()
+        self._reactor = ground.network.host(address)
         self._pem = ground.folder / f"{address}.pem"
         self._pem.write_bytes(certificate(domain, kind, authority, moment(ground.network.reactor)))
-        self.server = assembly.assemble(self._config(settings), self._world(kind))
-        self._listening = self._listen() if isinstance(ground.way, Memory) else None
         ground.network.resolver.hosts[ascii_domain(domain) or domain] = (address,)
+        self._settings = self._config(settings)
+        self._assemble()
+
+    def _assemble(self) -> None:
+        self.server = assembly.assemble(self._settings, self._world(self._kind))
+        self._listening = self._listen() if isinstance(self._ground.way, Memory) else None
 
     def start(self) -> None:
         """Listen."""
         self.server.startService()
         if self._listening is not None:
             self._listening.startService()
+
+    def start_again(self) -> None:
+        """Begin anew, with what storage has."""
+        self._assemble()
+        self.start()
+
+    async def crash(self) -> None:
+        """Vanish without a word to anybody: connections are reset, and what is on its way is lost."""
+        self.server.remotes.send = lambda stanza: None  # type: ignore[method-assign]
+        self._ground.network.cut(lambda link: self.address in (link.client[0], link.server[0]))
+        self._ground.network.pump()
+        await self.stop()
 
     async def stop(self) -> None:
         """Listen no more, and stop the services in their order."""
@@ -106,12 +125,12 @@ class Hosted:
         }
 
     def _world(self, kind: CertificateKind) -> assembly.World:
-        ground, reactor = self._ground, self._ground.network.reactor
+        ground, reactor = self._ground, self._reactor
         dialer = ground.way.dialer(reactor, ground.timeouts)
         return assembly.World(
             reactor=reactor,
             dns=ground.network.resolver,
-            storage=MemoryStorage(),
+            storage=self._storage,
             run_in_thread=ground.network.run_in_thread,
             timeouts=ground.timeouts,
             control=False,
@@ -123,7 +142,7 @@ class Hosted:
     def _listen(self) -> Listening:
         ground = self._ground
         contexts = ServerContexts({self.domain: self._pem}, TrustRoots.load(self.server.config.trust_anchors))
-        listening = Listening(ground.network.reactor, self.address, contexts, ground.timeouts)
+        listening = Listening(self._reactor, self.address, contexts, ground.timeouts)
         for name in ("c2s_ws", "s2s_ws"):
             if name in self.server.namedServices:
                 listening.take(self.server.getServiceNamed(name))

@@ -13,9 +13,11 @@ The transports are Twisted's own; only the sockets below them are ours. Nothing 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from twisted.internet.defer import Deferred, execute
+from twisted.internet.interfaces import IConnector
+from zope.interface import directlyProvides, providedBy
 
 from xmppfed.testing.loop import ROUNDS
 from xmppfed.testing.reactor import MemoryReactor
@@ -30,6 +32,23 @@ _T = TypeVar("_T")
 
 def _every(link: Link) -> bool:
     return True
+
+
+class _Host:
+    """The reactor, but for where connections come from."""
+
+    def __init__(self, reactor: MemoryReactor, address: str) -> None:
+        self._reactor, self._address = reactor, address
+        directlyProvides(self, providedBy(reactor))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reactor, name)
+
+    def connectTCP(
+        self, host: str, port: int, factory: Any, timeout: float = 30, bindAddress: tuple[str, int] | None = None
+    ) -> IConnector:
+        own = None if ":" in host else (self._address, 0)
+        return self._reactor.connectTCP(host, port, factory, timeout, bindAddress or own)
 
 
 class Network:
@@ -47,6 +66,10 @@ class Network:
     def links(self) -> list[Link]:
         """The connections that are open on one side at least, or on their way, the oldest first."""
         return list(self.reactor.wiring.links)
+
+    def host(self, address: str) -> Any:
+        """The reactor as a host with this IPv4 address has it: its connections come from there, unless they say otherwise."""
+        return _Host(self.reactor, address)
 
     def pump(self, rounds: int = ROUNDS) -> None:
         """Make the calls that are due and deliver what arrived until all is quiet, without letting time pass.

@@ -76,7 +76,8 @@ class RostersTests(SynchronousTestCase):
 
     def test_recent(self) -> None:
         """Of accounts that are not connected the last few stay; the longest unused goes first."""
-        self.patch(module, "MOST_RECENT", 1)
+        self.patch(module, "MOST_IDLE", 1)
+        self.rosters = Rosters(self.server.modules[0].host)
         for account in (NURSE, NURSE, PETER, NURSE):
             self.run_now(self.rosters.read(account))
         self.assertEqual(self.reads, [str(NURSE), str(PETER), str(NURSE)])

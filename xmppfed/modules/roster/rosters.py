@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from twisted.internet.defer import DeferredLock
 
+from xmppfed.core.lastused import LastUsed
 from xmppfed.core.roster import Change, Contact, Roster
 from xmppfed.extend import JID, Host
 
-__all__ = ["MOST_RECENT", "OpenRoster", "Rosters"]
+__all__ = ["MOST_IDLE", "OpenRoster", "Rosters"]
 
-MOST_RECENT = 100
+MOST_IDLE = 100
 """Rosters kept of accounts that are not connected: a server that comes back asks about the same ones many times."""
 _COLLECTION = "roster"
 
@@ -21,12 +21,11 @@ _COLLECTION = "roster"
 class _Kept:
     """One roster in memory, and whoever waits to change it."""
 
-    __slots__ = ("lock", "roster", "users")
+    __slots__ = ("lock", "roster")
 
     def __init__(self) -> None:
         self.roster: Roster | None = None
         self.lock = DeferredLock()
-        self.users = 0
 
 
 class OpenRoster:
@@ -56,12 +55,11 @@ class Rosters:
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._kept: dict[str, _Kept] = {}
-        self._recent: OrderedDict[str, _Kept] = OrderedDict()
+        self._kept: LastUsed[_Kept] = LastUsed(_Kept, host.is_connected, MOST_IDLE)
 
     def get(self, account: str) -> Roster | None:
         """The roster of an account if it is in memory, as it is for each one that is connected."""
-        kept = self._kept.get(account) or self._recent.get(account)
+        kept = self._kept.get(account)
         return None if kept is None else kept.roster
 
     async def read(self, account: JID) -> Roster:
@@ -72,33 +70,15 @@ class Rosters:
     @asynccontextmanager
     async def opened(self, account: JID) -> AsyncIterator[OpenRoster]:
         """The roster of any account, to change it: one after the other."""
-        bare = str(account)
-        kept = self._kept.get(bare) or self._recent.pop(bare, None) or _Kept()
-        self._kept[bare] = kept
-        kept.users += 1
-        try:
+        with self._kept.using(str(account)) as kept:
             async with kept.lock:
                 if kept.roster is None:
                     kept.roster = Roster.from_records(await self._host.records.read(account, _COLLECTION))
                 yield OpenRoster(self._host, account, kept.roster)
-        finally:
-            kept.users -= 1
-            self._let_go(bare, kept)
 
     def forget(self, account: str) -> None:
         """An account is not connected any more; it may be gone altogether."""
-        self._recent.pop(account, None)
         kept = self._kept.get(account)
         if kept is not None:
             kept.roster = None  # whoever uses it just now is the last to do so
-            if not kept.users:
-                del self._kept[account]
-
-    def _let_go(self, account: str, kept: _Kept) -> None:
-        if kept.users or self._host.is_connected(account) or self._kept.get(account) is not kept:
-            return
-        del self._kept[account]
-        if kept.roster is not None:
-            self._recent[account] = kept
-        while len(self._recent) > MOST_RECENT:
-            self._recent.popitem(last=False)
+        self._kept.discard(account)
