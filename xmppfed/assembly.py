@@ -64,6 +64,7 @@ from xmppfed.services.relay import ClientDialer, Relay
 from xmppfed.services.s2s_tcp import S2STCP
 from xmppfed.services.s2s_ws import S2SWebSocket
 from xmppfed.services.tcp import TCPService
+from xmppfed.services.tokens import Tokens
 from xmppfed.storage.interface import Storage
 from xmppfed.storage.memory import MemoryStorage
 from xmppfed.storage.sqlite import SQLiteStorage
@@ -169,7 +170,14 @@ class _Assembly:
     @cached_property
     def _clients(self) -> Clients:
         world = self._world
-        return Clients(self._config.domains, world.storage.accounts, self._sessions, self._router, world.run_in_thread)
+        return Clients(
+            self._config.domains,
+            world.storage.accounts,
+            self._sessions,
+            self._router,
+            world.run_in_thread,
+            Tokens(world.storage.records, world.reactor, world.timeouts),
+        )
 
     @cached_property
     def _federation(self) -> Federation:

@@ -60,6 +60,10 @@ class Timeouts:
     """How long a session that lost its connection can be resumed (XEP-0198, section 5)."""
     hibernation_stanzas: int = 500
     """Stanzas kept for such a session."""
+    token: float = 21 * 86_400.0
+    """How long a client can log in again by a token that it does not use (XEP-0484, 4)."""
+    token_rotation: float = 7 * 86_400.0
+    """The age from which a token is replaced at its next use."""
     e2e_header: float = 10.0
     """End-to-end: the stream header."""
     e2e_authentication: float = 30.0

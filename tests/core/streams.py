@@ -4,26 +4,34 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
+from functools import partial
 from itertools import count
 
 from xmppfed.core.element import Element
 from xmppfed.core.events import Event, Pair
 from xmppfed.core.framing import C2S, S2S, Framing, MessageFraming, Opening, Profile
 from xmppfed.core.jid import JID
+from xmppfed.core.negotiation import bind2, fast
 from xmppfed.core.negotiation.bind import InitiatingBind, LegacySession, ReceivingBind
+from xmppfed.core.negotiation.bind2 import InitiatingBind2
 from xmppfed.core.negotiation.dialback import InitiatingDialback, ReceivingDialback, VerifyingDialback
-from xmppfed.core.negotiation.exchange import Choose
+from xmppfed.core.negotiation.exchange import Attempts, Choose
+from xmppfed.core.negotiation.fast import InitiatingFast
 from xmppfed.core.negotiation.feature import Feature
 from xmppfed.core.negotiation.sasl import InitiatingSASL, ReceivingSASL
+from xmppfed.core.negotiation.sasl2 import InitiatingSASL2, Mechanisms, ReceivingSASL2
 from xmppfed.core.sasl.anonymous import AnonymousClient, AnonymousServer
 from xmppfed.core.sasl.external import ExternalServer
-from xmppfed.core.sasl.steps import Claim
+from xmppfed.core.sasl.hashed_token import HashedTokenServer
+from xmppfed.core.sasl.steps import Claim, ClientMechanism, Offer
 from xmppfed.core.stanza import Stanza
 from xmppfed.core.stream import State, Stream
 from xmppfed.core.streamframing import StreamFraming
 
 __all__ = [
+    "AUTHENTICATION",
     "BIND",
+    "BIND2",
     "BIND_RESULT",
     "DIALBACK",
     "FIRST_LIMIT",
@@ -31,13 +39,17 @@ __all__ = [
     "LIMIT",
     "MECHANISMS",
     "PAIR",
+    "USER_AGENT",
     "Client",
     "FramingType",
+    "SecureClient",
     "Server",
     "ToPeer",
     "ToServer",
+    "ToServer2",
     "Wired",
     "auth",
+    "authenticate",
     "features",
     "kinds",
     "result",
@@ -62,6 +74,7 @@ class Wired:
 
     profile: Profile = C2S
     receiving = True
+    secure = False
 
     def __init__(self, framing: FramingType = MessageFraming, features: Sequence[Feature] = ()) -> None:
         ids = count(1)
@@ -73,6 +86,7 @@ class Wired:
             receiving=self.receiving,
             new_id=lambda: f"id{next(ids)}",
             limit=LIMIT,
+            secure=self.secure,
         )
 
     def receive(self, *pieces: bytes | str) -> list[Event]:
@@ -94,12 +108,20 @@ class Wired:
 
 
 class Client(Wired):
-    """A stream that a client opened to us."""
+    """A stream that a client opened to us, without TLS, so that SASL2 is not offered."""
 
     def __init__(self, framing: FramingType = MessageFraming) -> None:
         super().__init__(framing)
-        self.sasl = ReceivingSASL({"ANONYMOUS": AnonymousServer, "EXTERNAL": ExternalServer})
-        self.bind = ReceivingBind()
+        mechanisms: Mechanisms = {"ANONYMOUS": AnonymousServer, "EXTERNAL": ExternalServer}
+        tokens: Mechanisms = {"HT-SHA-256-NONE": partial(HashedTokenServer, "HT-SHA-256-NONE", {})}
+        self.attempts, self.bind = Attempts(), ReceivingBind()
+        self.sasl = ReceivingSASL(mechanisms, self.attempts)
+        self.sasl2 = ReceivingSASL2(mechanisms, tokens, self.attempts, self.bind, [bind2.offer([]), fast.offer(tokens)])
+
+    @property
+    def features(self) -> list[Feature]:
+        """What is offered."""
+        return [self.sasl, self.sasl2, self.bind, LegacySession()]
 
     def header(self, **changes: str | None) -> bytes:
         """A client says nothing of itself."""
@@ -108,7 +130,7 @@ class Client(Wired):
     def opened(self) -> Client:
         """Up to our features."""
         self.receive(self.header())
-        self.stream.accept("b.example", [self.sasl, self.bind, LegacySession()])
+        self.stream.accept("b.example", self.features)
         self.sent()
         return self
 
@@ -133,6 +155,20 @@ class Client(Wired):
         """For a resource of its own."""
         bind = "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>x</resource></bind>"
         return f"<iq xmlns='jabber:client' type='set' id='{id}'>{bind}</iq>".encode()
+
+
+class SecureClient(Client):
+    """A client's stream where SASL2 is offered beside SASL."""
+
+    secure = True
+
+    def authenticated(self) -> SecureClient:
+        """Up to the features behind authentication, without binding."""
+        self.opened().receive(authenticate("ANONYMOUS"))
+        self.sasl2.accept(self.stream, JID("juliet", "b.example"), Claim("ANONYMOUS"))
+        self.stream.take_events()
+        self.sent()
+        return self
 
 
 class Server(Wired):
@@ -162,13 +198,17 @@ class Server(Wired):
         return self
 
 
+def _anonymous(offer: Offer) -> ClientMechanism | None:
+    return AnonymousClient() if "ANONYMOUS" in offer.mechanisms else None
+
+
 class ToServer(Wired):
     """A stream that we open as a client."""
 
     receiving = False
 
-    def __init__(self, framing: FramingType = MessageFraming, resource: str = "x", choose: Choose | None = None) -> None:
-        self.sasl = InitiatingSASL(choose or (lambda offer: AnonymousClient() if "ANONYMOUS" in offer.mechanisms else None))
+    def __init__(self, framing: FramingType = MessageFraming, resource: str = "x", choose: Choose = _anonymous) -> None:
+        self.sasl = InitiatingSASL(choose)
         self.bind = InitiatingBind(resource)
         super().__init__(framing, [self.sasl, self.bind])
 
@@ -182,6 +222,18 @@ class ToServer(Wired):
         self.receive(self.header())
         self.sent()
         return self
+
+
+class ToServer2(ToServer):
+    """The same by SASL2."""
+
+    def __init__(
+        self, framing: FramingType = MessageFraming, resource: str = "x", choose: Choose = _anonymous, used: str = ""
+    ) -> None:
+        """`used` is the mechanism of the token that we use, if we do."""
+        self.bind2 = InitiatingBind2(resource, [Element("enable", "urn:x")])
+        self.sasl2 = InitiatingSASL2(choose, [self.bind2, InitiatingFast(["HT-SHA-256-NONE"], used)], USER_AGENT)
+        Wired.__init__(self, framing, [self.sasl2, self.bind2])
 
 
 class ToPeer(Wired):
@@ -212,6 +264,12 @@ def auth(mechanism: str, data: bytes | None = b"") -> bytes:
     return f"<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='{mechanism}'>{text}</auth>".encode()
 
 
+def authenticate(mechanism: str, data: bytes | None = b"", *more: str) -> bytes:
+    """`<authenticate/>` with an initial response, if any, and what else is asked for."""
+    initial = "" if data is None else f"<initial-response>{b64encode(data).decode()}</initial-response>"
+    return f"<authenticate xmlns='urn:xmpp:sasl:2' mechanism='{mechanism}'>{initial}{''.join(more)}</authenticate>".encode()
+
+
 def result(sender: str = "a.example", to: str = "b.example", key: str = "key", more: str = "") -> bytes:
     """`<db:result/>`."""
     return f"<db:result xmlns:db='jabber:server:dialback' from='{sender}' to='{to}'{more}>{key}</db:result>".encode()
@@ -222,6 +280,9 @@ def features(*inside: str) -> bytes:
     return f"<stream:features xmlns:stream='http://etherx.jabber.org/streams'>{''.join(inside)}</stream:features>".encode()
 
 
+USER_AGENT = "d4565fa7-4d72-4749-b3d3-740edbf87770"
+AUTHENTICATION = "<authentication xmlns='urn:xmpp:sasl:2'><mechanism>%s</mechanism><inline>%s</inline></authentication>"
+BIND2 = "<bind xmlns='urn:xmpp:bind:0'/>"
 MECHANISMS = "<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>%s</mechanism></mechanisms>"
 BIND = "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>"
 BIND_RESULT = (

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.core.streams import (
+    AUTHENTICATION,
     BIND,
+    BIND2,
     BIND_RESULT,
     DIALBACK,
     FIRST_LIMIT,
@@ -17,11 +19,14 @@ from tests.core.streams import (
     PAIR,
     Client,
     FramingType,
+    SecureClient,
     Server,
     ToPeer,
     ToServer,
+    ToServer2,
     Wired,
     auth,
+    authenticate,
     features,
     kinds,
     result,
@@ -46,6 +51,7 @@ from xmppfed.core.events import (
 )
 from xmppfed.core.framing import C2S, MessageFraming, Opening
 from xmppfed.core.jid import JID
+from xmppfed.core.negotiation import bind2
 from xmppfed.core.negotiation.feature import Feature
 from xmppfed.core.sasl.steps import Claim
 from xmppfed.core.stream import State, Stream
@@ -617,6 +623,22 @@ PIECES = [
     auth("EXTERNAL", None),
     auth("EXTERNAL", b"a.example"),
     auth("X"),
+    authenticate("ANONYMOUS"),
+    authenticate("ANONYMOUS", b"", BIND2),
+    authenticate("EXTERNAL", None, BIND2),
+    authenticate("EXTERNAL", b"a@b", BIND2, "<fast xmlns='urn:xmpp:fast:0'/>"),
+    authenticate("HT-SHA-256-NONE", b"a\0b", BIND2, "<fast xmlns='urn:xmpp:fast:0' count='0'/>"),
+    b"<response xmlns='urn:xmpp:sasl:2'/>",
+    b"<response xmlns='urn:xmpp:sasl:2'>YUBi</response>",
+    b"<abort xmlns='urn:xmpp:sasl:2'/>",
+    b"<next xmlns='urn:xmpp:sasl:2' task='X'/>",
+    b"<challenge xmlns='urn:xmpp:sasl:2'>YQ==</challenge>",
+    b"<success xmlns='urn:xmpp:sasl:2'><authorization-identifier>a@b</authorization-identifier></success>",
+    b"<success xmlns='urn:xmpp:sasl:2'><authorization-identifier>a@b/c</authorization-identifier>"
+    b"<bound xmlns='urn:xmpp:bind:0'/><token xmlns='urn:xmpp:fast:0' token='t'/></success>",
+    b"<success xmlns='urn:xmpp:sasl:2'><bound xmlns='urn:xmpp:bind:0'/></success>",
+    b"<failure xmlns='urn:xmpp:sasl:2'><aborted xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/></failure>",
+    features(AUTHENTICATION % ("ANONYMOUS", BIND2), BIND),
     b"<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>=</response>",
     b"<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>?</response>",
     b"<abort xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>",
@@ -642,7 +664,7 @@ PIECES = [
     b"&",
     b"<!-- -->",
 ]
-MAKERS = [Client, Server, ToServer, ToPeer]
+MAKERS = [Client, SecureClient, Server, ToServer, ToServer2, ToPeer]
 ACTIONS = st.sampled_from(["header", "again", "answer", "refuse", "close", "other", "fail", "lost", "send"]) | st.sampled_from(
     PIECES
 )
@@ -654,21 +676,22 @@ def answer(wired: Wired, event: Event, accept: bool) -> None:
     stream = wired.stream
     match event:
         case OpenRequested() if accept:
-            more = (
-                [wired.sasl, wired.bind]
-                if isinstance(wired, Client)
-                else [wired.sasl, wired.dialback]
-                if isinstance(wired, Server)
-                else []
-            )
+            more: list[Feature] = []
+            if isinstance(wired, Client):
+                more = wired.features
+            elif isinstance(wired, Server):
+                more = [wired.sasl, wired.dialback]
             stream.accept("b.example", more)
         case OpenRequested():
             stream.fail(StreamError(StreamCondition.HOST_UNKNOWN))
-        case AuthRequested(claim) if isinstance(wired, Client | Server):
+        case AuthRequested(claim, request) if isinstance(wired, Client | Server):
+            asking = wired.attempts.current if isinstance(wired, Client) else wired.sasl
+            if asking is None:
+                return  # its stream has gone on: the answer comes too late
             if accept:
-                wired.sasl.accept(stream, JID("", "a.example"), claim)
+                asking.accept(stream, JID("a", "b.example", "c" if bind2.read(request) else ""), claim)
             else:
-                wired.sasl.reject(stream, REFUSALS[0])
+                asking.reject(stream, REFUSALS[0])
         case BindRequested() if isinstance(wired, Client):
             if accept:
                 wired.bind.accept(stream, JID("a", "b", "c"))

@@ -10,6 +10,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
 
+from tests.core.streams import USER_AGENT, authenticate
 from tests.services.raw import CAPULET, JULIET, Raw, RawCase, condition, jid_of, mechanisms, stream_error
 from xmppfed.core.element import Element
 from xmppfed.core.jid import JID
@@ -289,6 +290,14 @@ class Certificates(RawCase):
             raw, answer = self.external(self.certificate(JULIET), authzid)
             self.assertEqual(answer and answer.name, "success")
             self.assertEqual(jid_of(raw.bind("x")), f"{JULIET}/x")
+
+    def test_sasl2(self) -> None:
+        """By SASL2 as well; but no token is given, which would be good when the certificate is not any more."""
+        raw = self.raw(certificate=self.certificate(JULIET))
+        raw.open()
+        request = "<request-token xmlns='urn:xmpp:fast:0' mechanism='HT-SHA-256-NONE'/>"
+        success, _ = raw.send(authenticate("EXTERNAL", b"", f"<user-agent id='{USER_AGENT}'/>", request).decode())
+        self.assertEqual((success.name, [one.name for one in success.elements()]), ("success", ["authorization-identifier"]))
 
     def test_external_comes_first(self) -> None:
         """It is the first mechanism offered, and the others stay."""

@@ -8,7 +8,7 @@ from xmppfed.core.element import Element
 from xmppfed.core.events import BindFailed
 from xmppfed.core.jid import JID
 from xmppfed.core.namespaces import NS_CLIENT
-from xmppfed.core.sasl.registry import Credentials
+from xmppfed.core.sasl.registry import Credentials, Token
 from xmppfed.errors import StanzaCondition, StanzaError, StreamCondition
 from xmppfed.testing.client import Client, LoginFailed
 from xmppfed.testing.federation import Federation
@@ -163,6 +163,28 @@ class LoggingIn(SynchronousTestCase):
         self.assertNotEqual(client.jid.local, "")
         _, text = self.refused(self.federation(), "capulet.example")
         self.assertIn("could not log in", text)
+
+    def test_sasl2(self) -> None:
+        """By SASL2 on every wire: the resource is part of a longer one, and there is a token for the next time."""
+        for wire in ("memory", "tcp", "websocket"):
+            federation = Federation("capulet.example", wire=wire)
+            self.addCleanup(federation.cleanup)
+            client = federation.client(JULIET, sasl2=True)
+            self.assertTrue(str(client.jid).startswith(f"{JULIET}/"), client.jid)
+            assert client.token is not None
+            self.assertEqual(client.token.mechanism, "HT-SHA-256-EXPR")
+            again = federation.client(JULIET, again=client)
+            self.assertEqual(again.connection.stream.mechanism, "HT-SHA-256-EXPR")
+            self.assertEqual((again.jid, again.device, again.token), (client.jid, client.device, client.token))
+            self.assertIs(client.failure and client.failure.condition, StreamCondition.CONFLICT)
+
+    def test_token_refused(self) -> None:
+        """Why a token is refused is told, and nothing else is tried."""
+        federation = self.federation()
+        client = federation.client(JULIET, sasl2=True)
+        client.token = Token("HT-SHA-256-EXPR", "other")
+        error = self.assertRaises(LoginFailed, federation.client, JULIET, again=client)
+        self.assertIn(f"{JULIET} could not log in: HT-SHA-256-EXPR: not-authorized;", str(error))
 
     def test_sent_elsewhere(self) -> None:
         """A client that is sent to another server knows where."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from xmppfed.core.element import Element
 from xmppfed.core.framing import Opening
@@ -35,6 +35,7 @@ __all__ = [
     "StreamFailed",
     "StreamOpened",
     "TLSAgreed",
+    "TokenReceived",
     "VerifyRequested",
 ]
 
@@ -101,6 +102,15 @@ class AuthFailed:
 
     mechanism: str
     error: SASLError
+
+
+@dataclass(frozen=True, slots=True)
+class TokenReceived:
+    """The server gave us a token to log in by next time, by `mechanism` and until `expiry` (XEP-0484)."""
+
+    mechanism: str
+    token: str = field(repr=False)
+    expiry: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +233,7 @@ Event = (
     | AuthRequested
     | Authenticated
     | AuthFailed
+    | TokenReceived
     | BindRequested
     | Bound
     | BindFailed

@@ -218,6 +218,13 @@ class Stream:
             self.state = State.HEADER_SENT
             self._write_header(self._header)
 
+    def go_on(self) -> None:
+        """The same stream, authenticated (XEP-0388, 2.6.1): features follow at once, without a header."""
+        if self.receiving:
+            self._offer()
+        else:
+            self.state = State.AWAITING_FEATURES
+
     def establish(self) -> None:
         """Negotiation is done: stanzas may pass."""
         self.state = State.ESTABLISHED
@@ -290,6 +297,10 @@ class Stream:
     def _answer_header(self) -> None:
         self.id = self._new_id()
         self._write_header(Opening(sender=self.local, to=self.remote, id=self.id, version="1.0", lang=self.lang))
+        self._offer()
+
+    def _offer(self) -> None:
+        """Say what can be negotiated now; when the peer is known and nothing is required of it, stanzas may pass."""
         offers = "".join(feature.offer(self) for feature in self._features)
         self.write(f"<stream:features xmlns:stream='{NS_STREAM}'>{offers}</stream:features>")
         self.state = State.NEGOTIATING

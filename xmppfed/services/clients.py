@@ -25,11 +25,17 @@ from xmppfed.core.events import (
     StreamClosed,
     StreamFailed,
 )
+from xmppfed.core.framing import Opening
 from xmppfed.core.jid import JID, domain_or_nothing
+from xmppfed.core.negotiation import bind2, fast
 from xmppfed.core.negotiation.bind import LegacySession, ReceivingBind
+from xmppfed.core.negotiation.bind2 import Bind2Request
 from xmppfed.core.negotiation.channel_binding import ChannelBindings
+from xmppfed.core.negotiation.exchange import Attempts, ReceivingExchange
+from xmppfed.core.negotiation.feature import Feature
 from xmppfed.core.negotiation.offers import Offers
 from xmppfed.core.negotiation.sasl import ReceivingSASL
+from xmppfed.core.negotiation.sasl2 import ReceivingSASL2, user_agent_id
 from xmppfed.core.sasl.steps import Claim
 from xmppfed.core.stanza import Stanza
 from xmppfed.errors import (
@@ -50,6 +56,8 @@ from xmppfed.routing.router import Router
 from xmppfed.routing.sessions import Sessions
 from xmppfed.services.login import ClientPolicy, Login, Passwords, parsed
 from xmppfed.services.receipts import Receipts
+from xmppfed.services.resources import Resources
+from xmppfed.services.tokens import Tokens
 from xmppfed.storage.interface import Accounts, StorageError
 from xmppfed.storage.threads import RunInThread
 
@@ -68,11 +76,14 @@ class Clients(Service):
         sessions: Sessions,
         router: Router,
         run_in_thread: RunInThread,
+        tokens: Tokens,
     ) -> None:
         self.domains = domains
         self.sessions = sessions
         self.router = router
         self.passwords = Passwords(accounts, run_in_thread)
+        self.tokens = tokens
+        self.resources = Resources(accounts)
         self.streams: Gathering[ClientSession] = Gathering()
 
     def offers(self) -> Offers:
@@ -111,7 +122,7 @@ class ClientSession:
         self._connection = connection
         self._stream = connection.stream
         self._login: Login | None = None
-        self._sasl: ReceivingSASL | None = None
+        self._attempts = Attempts()
         self._bind = ReceivingBind()
         self._offers = Offers()
         self.jid = JID("", "", "")
@@ -147,11 +158,11 @@ class ClientSession:
             case StanzaReceived(stanza):
                 self._route(stanza)
             case OpenRequested(opening):
-                self._open(opening.to)
+                self._open(opening)
             case KeysRequested(_, username, hash_name):
                 self._later(self._provide_keys(username, hash_name))
-            case AuthRequested(claim):
-                self._later(self._judge(claim))
+            case AuthRequested(claim, request):
+                self._later(self._judge(claim, request))
             case NonzaReceived(element):
                 self._take_nonza(element)
             case StrangerAsked(stanza):
@@ -190,20 +201,37 @@ class ClientSession:
 
     # Login.
 
-    def _open(self, to: str | None) -> None:
+    def _open(self, opening: Opening) -> None:
+        to, sender = opening.to, parsed(opening.sender or "")
         domain = domain_or_nothing(to)
         if domain not in self._clients.domains:
             text = f"Found {ascii(to)[:64]} as the domain of the stream; wanted one that is served here."
             self._stream.fail(StreamError(StreamCondition.HOST_UNKNOWN, text))
             return
+        if opening.sender and (sender is None or sender.domain != domain):
+            text = f"Found {ascii(opening.sender)[:64]} as the sender of the stream; wanted an account at {domain}, or none."
+            self._stream.fail(StreamError(StreamCondition.INVALID_FROM, text))  # XEP-0388, 2.1
+            return
         if self._policy.see_other_uri is not None:
             self._stream.close(self._policy.see_other_uri)
             return
-        self._login = Login(self._clients.passwords, self._policy, self._arrival, domain)
-        self._sasl = ReceivingSASL(self._login.mechanisms())
+        self._login = Login(self._clients.passwords, self._clients.tokens, self._policy, self._arrival, domain)
         self._offers = self._clients.offers()
-        bindings = ChannelBindings(list(self._login.bindings))
-        self._stream.accept(domain, [self._sasl, bindings, self._bind, LegacySession(), self._offers])
+        self._stream.accept(domain, self._features(self._login))
+
+    def _features(self, login: Login) -> list[Feature]:
+        """What a client can negotiate: SASL in both profiles, and a resource with the one or behind the other."""
+        mechanisms, tokens = login.mechanisms(), login.token_mechanisms()
+        begins = sorted({tag[1:].partition("}")[0] for tag in self._clients.router.handlers.named("inline")})
+        inline = [bind2.offer(begins), fast.offer(tokens)]
+        return [
+            ReceivingSASL(mechanisms, self._attempts),
+            ReceivingSASL2(mechanisms, tokens, self._attempts, self._bind, inline),
+            ChannelBindings(login.bindings),
+            self._bind,
+            LegacySession(),
+            self._offers,
+        ]
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
         """Answer an event when storage or a thread has: the connection goes on then."""
@@ -215,24 +243,52 @@ class ClientSession:
     def _storage_failed(self, failure: Any) -> None:
         failure.trap(StorageError)
         self.log.failure("storage failed during a login", failure)
-        assert self._sasl is not None  # only a login asks storage
-        self._sasl.reject(self._stream, SASLError(SASLCondition.TEMPORARY_AUTH_FAILURE))
+        self._asking.reject(self._stream, SASLError(SASLCondition.TEMPORARY_AUTH_FAILURE))
 
     def _fault(self, failure: Any) -> None:
         self.log.failure("fault during a login", failure)
         self._connection.fail(StreamError(StreamCondition.INTERNAL_SERVER_ERROR))
 
-    async def _provide_keys(self, username: str, hash_name: str) -> None:
-        assert self._login is not None and self._sasl is not None  # they asked
-        self._sasl.provide_keys(self._stream, await self._login.keys(username, hash_name))
+    @property
+    def _asking(self) -> ReceivingExchange:
+        """The login that waits for our answer."""
+        asking = self._attempts.current
+        assert asking is not None  # nobody else asks storage
+        return asking
 
-    async def _judge(self, claim: Claim) -> None:
-        login, sasl = self._login, self._sasl
-        assert login is not None and sasl is not None  # they asked
+    async def _provide_keys(self, username: str, hash_name: str) -> None:
+        assert self._login is not None  # it asked
+        self._asking.provide_keys(self._stream, await self._login.keys(username, hash_name))
+
+    async def _judge(self, claim: Claim, request: Element | None) -> None:
+        assert self._login is not None  # it asked
         try:
-            sasl.accept(self._stream, await login.accepted(claim), claim)
+            accepted = await self._login.accepted(claim, request)
         except SASLError as error:
-            sasl.reject(self._stream, error)
+            self._asking.reject(self._stream, error)
+            return
+        jid, answers, wanted = accepted.jid, [], bind2.read(request)
+        if wanted is not None and await self._join_inline(jid, wanted.tag, user_agent_id(request)):
+            jid, answers = self.jid, [self._bound(wanted)]
+        answers += [] if accepted.token is None else [accepted.token]
+        self._asking.accept(self._stream, jid, accepted.claim, answers)
+
+    async def _join_inline(self, account: JID, tag: str, device: str) -> bool:
+        """Become a session while logging in (XEP-0386, 3.2). Who cannot, is logged in and may ask as RFC 6120, 7 has it: that
+        has words for the reason."""
+        self.jid = await self._clients.resources.make(account, tag, device)
+        try:
+            await self._join()
+        except StanzaError as error:
+            self._log_failure("{jid} from {address} was not bound: {reason}", error, jid=str(self.jid))
+        return bool(self._full)
+
+    def _bound(self, wanted: Bind2Request) -> Element:
+        """What the session begins with; what nobody knows has no answer."""
+        resource, known = self._clients.sessions.resources[self._full], self._clients.router.handlers.named("inline")
+        asked = [(known[element.tag], element) for element in wanted.features if element.tag in known]
+        answers = [enable(resource, element) for enable, element in asked]
+        return bind2.bound([answer for answer in answers if answer is not None])
 
     async def _bind_resource(self, resource: str) -> None:
         peer = self._stream.peer

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
+from xmppfed.core.element import Element
 from xmppfed.core.jid import JID
-from xmppfed.core.sasl.keys import ScramKeys, decoy_keys, verify_password
+from xmppfed.core.negotiation import fast
+from xmppfed.core.negotiation.sasl2 import user_agent_id
+from xmppfed.core.sasl.hashed_token import HashedTokenServer, token_mechanisms
+from xmppfed.core.sasl.keys import ScramKeys, decoy_keys, fingerprint, verify_password
 from xmppfed.core.sasl.registry import create_server, offered
 from xmppfed.core.sasl.steps import Claim, ServerMechanism
 from xmppfed.errors import JIDError, SASLCondition, SASLError
 from xmppfed.net.arrival import Arrival
+from xmppfed.services.tokens import Holder, Tokens
 from xmppfed.storage.interface import Accounts
 from xmppfed.storage.threads import RunInThread
 
-__all__ = ["ClientPolicy", "Login", "Passwords", "parsed"]
+__all__ = ["Accepted", "ClientPolicy", "Login", "Passwords", "parsed"]
 
 _PLAIN_HASH = "sha256"
 
@@ -56,16 +61,27 @@ class Passwords:
         return await self._run_in_thread(partial(verify_password, keys, password))
 
 
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """Who the client is, by a claim that may have our proof in it now, and the token that it is given."""
+
+    jid: JID
+    claim: Claim
+    token: Element | None = None
+
+
 class Login:
     """The logins that one stream tries, to one domain."""
 
-    def __init__(self, passwords: Passwords, policy: ClientPolicy, arrival: Arrival, domain: str) -> None:
+    def __init__(self, passwords: Passwords, tokens: Tokens, policy: ClientPolicy, arrival: Arrival, domain: str) -> None:
         self._passwords = passwords
+        self._tokens = tokens
         self._arrival = arrival
         self._domain = domain
         self._trusted = policy.trusts_origin(arrival)
         self._anonymous = self._trusted and domain in policy.anonymous
         self._keys: ScramKeys | None = None  # what the login under way is checked against
+        self._password = b""  # the fingerprint of that which was proved, if it was one
         self.bindings = arrival.bindings(domain)
         """The data of each channel binding of this stream, by its name."""
 
@@ -79,13 +95,36 @@ class Login:
         )
         return {name: partial(create_server, name, secrets.token_urlsafe(18), self.bindings, names) for name in names}
 
+    def token_mechanisms(self) -> Mapping[str, Callable[[], ServerMechanism]]:
+        """What may be tried by who has a token: nothing without TLS (XEP-0484, 7)."""
+        names = token_mechanisms(self.bindings) if self._arrival.secure else []
+        return {name: partial(HashedTokenServer, name, self.bindings) for name in names}
+
     async def keys(self, username: str, hash_name: str) -> ScramKeys:
         """What SCRAM is checked against. Raises StorageError."""
         self._keys = await self._passwords.keys(self._domain, username, hash_name)
         return self._keys
 
-    async def accepted(self, claim: Claim) -> JID:
-        """Who the client is; raises `SASLError` when it is nobody, StorageError when that cannot be told."""
+    async def accepted(self, claim: Claim, request: Element | None = None) -> Accepted:
+        """Who the client is, and what it gets of a `request` for a token. Raises `SASLError` when it is nobody, StorageError
+        when that cannot be told."""
+        asked, device = fast.read(request), user_agent_id(request)
+        if asked.mechanism not in self.token_mechanisms():
+            asked = replace(asked, mechanism="")
+        if claim.proof is not None:
+            return await self._by_token(claim, asked, device)
+        self._password = b""
+        jid = await self._proved(claim)
+        if not (asked.mechanism and device and self._password):
+            return Accepted(jid, claim)
+        return Accepted(jid, claim, await self._tokens.issue(Holder(jid, device, self._password), asked.mechanism))
+
+    async def _by_token(self, claim: Claim, asked: fast.FastRequest, device: str) -> Accepted:
+        jid = JID(claim.authcid, self._domain)
+        password = fingerprint(await self._passwords.accounts.keys(jid.domain, jid.local) or {})
+        return Accepted(jid, *await self._tokens.redeem(Holder(jid, device, password), claim, asked))
+
+    async def _proved(self, claim: Claim) -> JID:
         if claim.mechanism == "ANONYMOUS":
             return JID(secrets.token_hex(10), self._domain)
         if claim.mechanism == "EXTERNAL":
@@ -104,8 +143,9 @@ class Login:
 
     async def _is_unchanged(self, jid: JID) -> bool:
         """A password that was changed while its owner logged in opens nothing any more, nor does a deleted account."""
-        keys = await self._passwords.accounts.keys(jid.domain, jid.local)
-        return keys is not None and self._keys in keys.values()
+        keys = await self._passwords.accounts.keys(jid.domain, jid.local) or {}
+        self._password = fingerprint(keys)
+        return self._keys in keys.values()
 
     async def _named(self, authzid: str) -> JID:
         """Of the accounts that the certificate names the one that is asked for, or the only one (XEP-0178, 2)."""

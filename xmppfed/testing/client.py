@@ -8,11 +8,17 @@ from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
 
-from xmppfed.core.events import AuthFailed, BindFailed, Bound, Event, StanzaReceived, StreamClosed, StreamFailed
+from xmppfed.core.events import AuthFailed, BindFailed, Bound, Event, StanzaReceived, StreamClosed, StreamFailed, TokenReceived
 from xmppfed.core.jid import JID
 from xmppfed.core.negotiation.bind import InitiatingBind
+from xmppfed.core.negotiation.bind2 import InitiatingBind2
+from xmppfed.core.negotiation.fast import InitiatingFast
+from xmppfed.core.negotiation.feature import Feature
 from xmppfed.core.negotiation.sasl import InitiatingSASL
-from xmppfed.core.sasl.registry import Credentials, create_client
+from xmppfed.core.negotiation.sasl2 import InitiatingSASL2
+from xmppfed.core.sasl.hashed_token import token_mechanisms
+from xmppfed.core.sasl.registry import Credentials, Token, create_client
+from xmppfed.core.sasl.steps import ClientMechanism, Offer
 from xmppfed.core.stanza import Stanza
 from xmppfed.core.stream import State, Stream
 from xmppfed.errors import StreamError
@@ -44,10 +50,14 @@ class Client:
     - `see_other_uri`: where the server sent it with the end of the stream, or None.
     - `closed`: why the connection is gone; None while it stands.
     - `address`: the IP address that it comes from.
+    - `token`: what it logs in by next time, if it has been given one.
     """
 
-    def __init__(self, jid: JID, credentials: Credentials, address: str, pump: Callable[[], None]) -> None:
+    def __init__(self, jid: JID, credentials: Credentials, address: str, pump: Callable[[], None], device: str = "") -> None:
+        """With a `device`, which is a UUID, it logs in by SASL2."""
         self.jid = jid
+        self.device = device
+        self.token = credentials.token
         self.address = address
         self.received: list[Stanza] = []
         self.events: list[Event] = []
@@ -131,7 +141,7 @@ class Client:
         """Open the stream over a wire; the rest follows when the network is pumped."""
         stream = Stream(
             line.framing,
-            [InitiatingSASL(self._choose), InitiatingBind(self.jid.resource)],
+            self._features(line.wire),
             receiving=False,
             new_id=lambda: secrets.token_hex(8),
             limit=_LIMIT,
@@ -144,9 +154,18 @@ class Client:
         stream.open(None, self.jid.domain)
         self.connection.answered()
 
-    def _choose(self, offer: Any) -> Any:
-        bindings = channel_bindings(self._wire.transport, None)
-        return create_client(offer, self._credentials, secrets.token_urlsafe(18), bindings, encrypted=True)
+    def _features(self, wire: Any) -> list[Feature]:
+        """How it logs in: by SASL2 all is asked for at once, a token too."""
+        bindings = channel_bindings(wire.transport, None)
+
+        def choose(offer: Offer) -> ClientMechanism:
+            return create_client(offer, self._credentials, secrets.token_urlsafe(18), bindings, encrypted=True)
+
+        if not self.device:
+            return [InitiatingSASL(choose), InitiatingBind(self.jid.resource)]
+        token, bind = self._credentials.token, InitiatingBind2(self.jid.resource)
+        fast = InitiatingFast(token_mechanisms(bindings), token.mechanism if token else "")
+        return [InitiatingSASL2(choose, [bind, fast], self.device), bind]
 
     @property
     def established(self) -> bool:
@@ -161,6 +180,8 @@ class Client:
                 self.received.append(received)
             case Bound(jid):
                 self.jid = jid
+            case TokenReceived(mechanism, token):
+                self.token = Token(mechanism, token)
             case StreamFailed(error):
                 self.failure = error
             case StreamClosed(see_other_uri):

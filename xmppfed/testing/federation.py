@@ -21,6 +21,7 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal, TypeVar
+from uuid import uuid4
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectError
@@ -113,18 +114,28 @@ class Federation:
         jid = JID.parse(address)
         self.result(self.server(jid.domain).storage.accounts.create(jid.domain, jid.local, _keys(password)))
 
-    def client(self, address: str, *, password: str = PASSWORD, presence: bool = True) -> Client:
+    def client(
+        self,
+        address: str,
+        *,
+        password: str = PASSWORD,
+        presence: bool = True,
+        sasl2: bool = False,
+        again: Client | None = None,
+    ) -> Client:
         """A client that has logged in and, with `presence`, is available and has taken the news of that.
 
-        An account that is not there is created first. An address without localpart logs in by ANONYMOUS. Raises
-        LoginFailed, which says why.
+        An account that is not there is created first. An address without localpart logs in by ANONYMOUS. With `sasl2` all
+        is done in one exchange (XEP-0388, XEP-0386), in which the resource becomes part of a longer one and the client gets
+        a `token`; by that it logs in `again`, as the same installation (XEP-0484). Raises LoginFailed, which says why.
         """
         jid = JID.parse(address)
         hosted = self._find(jid.domain)
         if jid.local and self.result(hosted.server.storage.accounts.keys(jid.domain, jid.local)) is None:
             self.account(str(jid.bare))
-        credentials = Credentials(jid.local, password, anonymous=not jid.local)
-        client = Client(jid, credentials, f"127.1.0.{len(self.clients) + 1}", self.network.pump)
+        credentials = Credentials(jid.local, password, anonymous=not jid.local, token=again.token if again else None)
+        device = again.device if again else str(uuid4()) if sasl2 else ""
+        client = Client(jid, credentials, f"127.1.0.{len(self.clients) + 1}", self.network.pump, device)
         self.clients.append(client)
         try:
             self.result(self._log_in(client, hosted.address))

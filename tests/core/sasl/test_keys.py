@@ -16,6 +16,7 @@ from xmppfed.core.sasl.keys import (
     ScramKeys,
     decoy_keys,
     derive_all,
+    fingerprint,
     verify_password,
 )
 from xmppfed.errors import SASLCondition
@@ -99,3 +100,28 @@ class DecoyTests(SynchronousTestCase):
     def test_no_password_fits(self) -> None:
         """No password has the keys of a decoy."""
         self.assertFalse(verify_password(decoy_keys(SECRET, "example.org", "tybalt", "sha1", 1), "pencil"))
+
+
+class FingerprintTests(SynchronousTestCase):
+    """What tells a password from the one that follows it."""
+
+    def test_same_keys(self) -> None:
+        """The same keys, in whatever order they come from storage."""
+        keys = derive_all("pencil", {"sha1": b"salt", "sha256": b"pepper"}, 1)
+        self.assertEqual(fingerprint(keys), fingerprint(dict(reversed(keys.items()))))
+
+    def test_other_keys(self) -> None:
+        """Another password, or the same one set again, is another; so is one hash less."""
+        keys = derive_all("pencil", {"sha1": b"salt", "sha256": b"salt"}, 1)
+        others = [
+            derive_all("pen", {"sha1": b"salt", "sha256": b"salt"}, 1),
+            derive_all("pencil", {"sha1": b"salt", "sha256": b"pepper"}, 1),
+            derive_all("pencil", {"sha1": b"salt"}, 1),
+            {},
+        ]
+        self.assertEqual(len({fingerprint(one) for one in [keys, *others]}), 5)
+
+    def test_says_nothing(self) -> None:
+        """Nobody gets in by it: it is no key."""
+        keys = derive_all("pencil", {"sha256": b"salt"}, 1)
+        self.assertNotIn(fingerprint(keys), (keys["sha256"].stored_key, keys["sha256"].server_key))

@@ -7,9 +7,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.core.sasl.exchange import refusal
 from xmppfed.core.sasl.anonymous import AnonymousClient, AnonymousServer
 from xmppfed.core.sasl.external import ExternalClient, ExternalServer
+from xmppfed.core.sasl.hashed_token import HashedTokenClient
 from xmppfed.core.sasl.keys import ScramKeys
 from xmppfed.core.sasl.plain import PlainClient, PlainServer
-from xmppfed.core.sasl.registry import Credentials, create_client, create_server, offered
+from xmppfed.core.sasl.registry import Credentials, Token, create_client, create_server, offered
 from xmppfed.core.sasl.scram import offer_hash
 from xmppfed.core.sasl.scram_client import ScramClient
 from xmppfed.core.sasl.scram_server import ScramServer
@@ -145,6 +146,25 @@ class CreateClientTests(SynchronousTestCase):
         self.assertEqual(mechanism.name, "SCRAM-SHA-512")
         self.assertTrue((mechanism.start() or b"").startswith(b"n,"))
 
+    def test_token(self) -> None:
+        """Who has a token logs in by that, whatever else is offered."""
+        credentials = Credentials("juliet", "r0m30", token=Token("HT-SHA-256-EXPR", "secret"))
+        offer = Offer([*PLUS, *SCRAM], (), ["HT-SHA-256-NONE", "HT-SHA-256-EXPR"])
+        mechanism = create_client(offer, credentials, "nonce", BINDINGS, encrypted=True)
+        self.assertIsInstance(mechanism, HashedTokenClient)
+        self.assertEqual(mechanism.start(), HashedTokenClient("HT-SHA-256-EXPR", "juliet", "secret", BINDINGS).start())
+
+    def test_token_does_not_fit(self) -> None:
+        """A token is good for one mechanism; the error says what the server takes."""
+        credentials = Credentials("juliet", "r0m30", token=Token("HT-SHA-256-EXPR", "secret"))
+        for bindings, tokens, text in (
+            (BINDINGS, ["HT-SHA-256-NONE"], "no token by HT-SHA-256-EXPR here, but by: HT-SHA-256-NONE"),
+            (BINDINGS, [], "but by: nothing"),
+            ({}, ["HT-SHA-256-EXPR"], "no token by HT-SHA-256-EXPR here"),
+        ):
+            with self.assertRaisesRegex(SASLError, f"invalid-mechanism: .*{text}"):
+                create_client(Offer(SCRAM, (), tokens), credentials, "nonce", bindings, encrypted=True)
+
     def test_offer_is_checked(self) -> None:
         """SCRAM is told what was offered, to find out who changed it (XEP-0474)."""
         mechanism = create_client(Offer(SCRAM), JULIET, "nonce", {}, encrypted=True)
@@ -153,3 +173,4 @@ class CreateClientTests(SynchronousTestCase):
     def test_password_is_not_shown(self) -> None:
         """The text of credentials does not hold the password."""
         self.assertNotIn("r0m30", repr(JULIET))
+        self.assertNotIn("secret", repr(Credentials(token=Token("HT-SHA-256-NONE", "secret"))))

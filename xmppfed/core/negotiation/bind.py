@@ -28,8 +28,8 @@ class ReceivingBind(Feature):
         self._request: Stanza | None = None
 
     def offer(self, stream: Stream) -> str:
-        """Offered once the client is authenticated."""
-        return f"<bind xmlns='{NS}'/>" if stream.authenticated else ""
+        """Offered once the client is authenticated, unless it was bound in the same breath (XEP-0386)."""
+        return f"<bind xmlns='{NS}'/>" if stream.authenticated and self.required else ""
 
     def receive_stanza(self, stream: Stream, stanza: Stanza) -> bool:
         """The request; a second one, or one before authentication, is not ours to grant."""

@@ -71,8 +71,8 @@ class ReceivingExchange(Feature, ABC):
         """The element of a failure."""
 
     @abstractmethod
-    def request(self, claim: Claim) -> AuthRequested:
-        """The question to the owner."""
+    def request(self, stream: Stream, claim: Claim) -> AuthRequested:
+        """The question to the owner; raises `SASLError` for a claim that is none."""
 
     @abstractmethod
     def succeed(self, stream: Stream, peer: JID, claim: Claim, answers: Sequence[Element]) -> None:
@@ -122,8 +122,9 @@ class ReceivingExchange(Feature, ABC):
                 stream.wait_for_owner()
                 stream.emit(KeysRequested(self._mechanism.name, username, hash_name))
             case claim:
+                request = self.request(stream, claim)
                 stream.wait_for_owner()
-                stream.emit(self.request(claim))
+                stream.emit(request)
 
     def _failed(self, stream: Stream, error: SASLError) -> None:
         name = self._end()

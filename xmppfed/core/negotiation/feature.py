@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from xmppfed.core.element import Element
 from xmppfed.core.stanza import Stanza
@@ -10,7 +10,7 @@ from xmppfed.core.stanza import Stanza
 if TYPE_CHECKING:
     from xmppfed.core.stream import Stream
 
-__all__ = ["Feature"]
+__all__ = ["Feature", "Inline"]
 
 
 class Feature:
@@ -33,3 +33,13 @@ class Feature:
     def receive_stanza(self, stream: Stream, stanza: Stanza) -> bool:
         """An iq whose first child is ours came; false leaves it to others."""
         return False
+
+
+class Inline(Protocol):
+    """What the initiating entity can ask for while it authenticates (XEP-0388, 2.3)."""
+
+    def ask(self, inline: Element) -> list[Element]:
+        """What to write into `<authenticate/>`, when `inline` is what the server offers there."""
+
+    def answered(self, stream: Stream, success: Element) -> None:
+        """Read the answer; raises `StreamError` when there is none that can be."""

@@ -57,7 +57,7 @@ class ReceivingSASL(ReceivingExchange):
         """See `ReceivingExchange.failure`."""
         return error.to_xml()
 
-    def request(self, claim: Claim) -> AuthRequested:
+    def request(self, stream: Stream, claim: Claim) -> AuthRequested:
         """See `ReceivingExchange.request`; nothing else can be asked for."""
         return AuthRequested(claim)
 

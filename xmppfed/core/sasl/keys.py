@@ -17,6 +17,7 @@ __all__ = [
     "client_key_of",
     "decoy_keys",
     "derive_all",
+    "fingerprint",
     "salted_password",
     "server_key_of",
     "verify_password",
@@ -69,6 +70,14 @@ def verify_password(keys: ScramKeys, password: str) -> bool:
     """Whether `keys` were derived from `password`; costs as much as deriving. Raises `SASLError` as `derive` does."""
     candidate = ScramKeys.derive(keys.hash_name, password, keys.salt, keys.iterations)
     return hmac.compare_digest(candidate.stored_key, keys.stored_key)
+
+
+def fingerprint(keys: Mapping[str, ScramKeys]) -> bytes:
+    """Tells the password that `keys` were derived from, at that time, from any other; good for nothing else."""
+    whole = hashlib.sha256()
+    for name in sorted(keys):
+        whole.update(keys[name].salt + keys[name].stored_key)
+    return whole.digest()
 
 
 def decoy_keys(secret: bytes, domain: str, username: str, hash_name: str, iterations: int = DEFAULT_ITERATIONS) -> ScramKeys:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from xmppfed.core.sasl.anonymous import AnonymousClient, AnonymousServer
 from xmppfed.core.sasl.external import ExternalClient, ExternalServer
+from xmppfed.core.sasl.hashed_token import HashedTokenClient, token_mechanisms
 from xmppfed.core.sasl.plain import PlainClient, PlainServer
 from xmppfed.core.sasl.scram import HASHES
 from xmppfed.core.sasl.scram_client import ScramClient
@@ -14,7 +15,15 @@ from xmppfed.core.sasl.scram_server import ScramServer
 from xmppfed.core.sasl.steps import ClientMechanism, Offer, ServerMechanism
 from xmppfed.errors import SASLCondition, SASLError
 
-__all__ = ["Credentials", "create_client", "create_server", "offered"]
+__all__ = ["Credentials", "Token", "create_client", "create_server", "offered"]
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What a server gave a client for its next login, with the mechanism that it is good for (XEP-0484)."""
+
+    mechanism: str
+    text: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +35,8 @@ class Credentials:
     authzid: str = ""
     certificate: bool = False
     anonymous: bool = False
+    token: Token | None = None
+    """Who has one logs in by it and by nothing else."""
 
 
 def offered(
@@ -82,6 +93,8 @@ def create_client(
     """
     if offer.bindings:
         bindings = {name: data for name, data in bindings.items() if name in offer.bindings}
+    if credentials.token is not None:
+        return _token_client(offer, credentials.username, credentials.token, bindings)
     usable = offered(
         bindings=bindings,
         encrypted=encrypted,
@@ -101,3 +114,10 @@ def create_client(
         case "ANONYMOUS":
             return AnonymousClient()
     return ScramClient(name, credentials.username, credentials.password, nonce, bindings, credentials.authzid, offer)
+
+
+def _token_client(offer: Offer, username: str, token: Token, bindings: Mapping[str, bytes]) -> ClientMechanism:
+    if token.mechanism not in offer.tokens or token.mechanism not in token_mechanisms(bindings):
+        text = f"the server takes no token by {token.mechanism} here, but by: {', '.join(offer.tokens) or 'nothing'}"
+        raise SASLError(SASLCondition.INVALID_MECHANISM, text)
+    return HashedTokenClient(token.mechanism, username, token.text, bindings)

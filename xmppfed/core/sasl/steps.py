@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from xmppfed.core.sasl.hashed_token import TokenProof
 
 __all__ = ["Challenge", "Claim", "ClientMechanism", "KeysNeeded", "Offer", "ServerMechanism"]
 
@@ -15,6 +18,8 @@ class Offer:
 
     mechanisms: Collection[str]
     bindings: Collection[str] = ()
+    tokens: Collection[str] = ()
+    """Mechanisms for those who have a token (XEP-0484)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +46,15 @@ class Claim:
 
     `authcid` is a prepared localpart; it is empty with EXTERNAL, where the certificate says who the peer is, and with
     ANONYMOUS. `authzid` is what the peer wrote, unprepared, and empty when it asked for no other identity. `password`
-    comes with PLAIN alone and is not checked yet. `final` is the additional data of `<success/>`, if any.
+    comes with PLAIN alone and is not checked yet; so does `proof` with HT, to which the owner adds `final`. That is the
+    additional data of `<success/>`, if any.
     """
 
     mechanism: str
     authcid: str = ""
     authzid: str = ""
     password: str | None = field(default=None, repr=False)
+    proof: TokenProof | None = field(default=None, repr=False)
     final: bytes | None = None
 
 
