@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib.metadata import EntryPoint
 from typing import Any, ClassVar, cast
 
@@ -27,6 +27,7 @@ from xmppfed.extend import (
     Stanza,
     StanzaCondition,
     StanzaError,
+    blocks,
     broken,
     delivered,
     hook,
@@ -39,6 +40,7 @@ from xmppfed.extend import (
     presence,
     session,
     subscribed,
+    watchers,
 )
 
 NS = "urn:example:lamp"
@@ -221,6 +223,24 @@ class MarkedMethodsTests(SynchronousTestCase):
             host = Hosting(*modules, Module).modules[-1].host
             found = [Deferred.fromCoroutine(cast(Any, host.subscribed(*pair))) for pair in ((juliet, romeo), (romeo, juliet))]
             self.assertEqual([self.successResultOf(each) for each in found], wanted)
+
+    def test_whom_an_account_hides_from(self) -> None:
+        """One module knows the watchers of an account, one whom it has blocked; without them there is nobody."""
+
+        class Knowing(Module):
+            @watchers
+            def seen_by(self, account: str) -> Collection[str]:
+                return ("romeo@example.net",) if account == "juliet@example.org" else ()
+
+            @blocks
+            def is_blocked(self, account: str, jid: JID) -> bool:
+                return account == "juliet@example.org" and jid.local == "tybalt"
+
+        for modules, wanted in (((Knowing,), (("romeo@example.net",), True, False)), ((), ((), False, False))):
+            host = Hosting(*modules, Module).modules[-1].host
+            juliet = "juliet@example.org"
+            asked = [host.blocks(juliet, JID.parse(f"{name}@example.org")) for name in ("tybalt", "nurse")]
+            self.assertEqual((host.watchers(juliet), *asked), wanted)
 
     def test_an_overridden_method_is_marked_anew(self) -> None:
         """A subclass that replaces a method without a mark withdraws it; what it inherits stays marked."""

@@ -344,6 +344,8 @@ class _Assembly:
             is_connected=self._sessions.is_connected,
             hold=self._router.hold,
             subscribed=self._handlers.subscribed,
+            watchers=self._handlers.watchers,
+            blocks=self._handlers.blocks,
             records=self._world.storage.records,
             clock=self._world.reactor,
             timeouts=self._world.timeouts,

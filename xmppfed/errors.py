@@ -152,11 +152,12 @@ class StreamError(XMPPFedError):
 
 
 class StanzaError(XMPPFedError):
-    """Answers one stanza (RFC 6120, 8.3); the type follows from the condition unless it is given."""
+    """Answers one stanza (RFC 6120, 8.3); the type follows from the condition unless it is given. `specific` is the
+    `{namespace}name` of a condition of the application (RFC 6120, 8.3.4)."""
 
-    def __init__(self, condition: StanzaCondition, type: str | None = None, text: str = "") -> None:
-        super().__init__(condition, type, text)
-        self.condition, self.text = condition, text
+    def __init__(self, condition: StanzaCondition, type: str | None = None, text: str = "", specific: str = "") -> None:
+        super().__init__(condition, type, text, specific)
+        self.condition, self.text, self.specific = condition, text, specific
         self.type = type or _STANZA_ERROR_TYPES.get(condition, _CANCEL)
 
     def __str__(self) -> str:
@@ -165,7 +166,9 @@ class StanzaError(XMPPFedError):
     def to_xml(self) -> str:
         """The `<error/>` child; it inherits the content namespace of the stanza around it."""
         condition = f"<{self.condition.value} xmlns='{NS_STANZA_ERRORS}'/>"
-        return f"<error type='{self.type}'>{condition}{_text(self.text, NS_STANZA_ERRORS)}</error>"
+        namespace, _, name = self.specific[1:].partition("}")
+        specific = f"<{name} xmlns='{namespace}'/>" if name else ""
+        return f"<error type='{self.type}'>{condition}{_text(self.text, NS_STANZA_ERRORS)}{specific}</error>"
 
 
 class SASLError(XMPPFedError):

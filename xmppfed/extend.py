@@ -59,6 +59,7 @@ __all__ = [
     "StanzaError",
     "StorageError",
     "Stranger",
+    "blocks",
     "broken",
     "delivered",
     "hook",
@@ -74,6 +75,7 @@ __all__ = [
     "register",
     "session",
     "subscribed",
+    "watchers",
 ]
 
 Target: TypeAlias = Literal["server", "account", "stranger"]
@@ -112,6 +114,8 @@ _Copier = TypeVar("_Copier", bound=Callable[[Any, Stanza, Sequence[Resource]], N
 _Enabler = TypeVar("_Enabler", bound=Callable[[Any, Resource, Element], Element | None])
 _Offer = TypeVar("_Offer", bound=Callable[[Any], Element])
 _Breaker = TypeVar("_Breaker", bound=Callable[[Any, Pair], None])
+_Watchers = TypeVar("_Watchers", bound=Callable[[Any, str], Collection[str]])
+_Blocker = TypeVar("_Blocker", bound=Callable[[Any, str, JID], bool])
 _Knower = TypeVar("_Knower", bound=Callable[[Any, JID, JID], Awaitable[bool]])
 
 
@@ -138,6 +142,10 @@ class Host:
     (RFC 6120, 10.1), and nobody else; what it raises is answered as if the stanza were refused."""
     subscribed: Callable[[JID, JID], Awaitable[bool]]
     """Whether an account, the first, lets the second see its presence."""
+    watchers: Callable[[str], Collection[str]]
+    """Who may see the presence of a connected account, by its bare address as text; bare addresses as well."""
+    blocks: Callable[[str, JID], bool]
+    """Whether a connected account, by its bare address as text, wants to hear nothing of an address."""
     records: Records
     """What is kept for accounts, beyond a restart."""
     clock: IReactorTime
@@ -220,6 +228,16 @@ def broken(method: _Breaker) -> _Breaker:
 def subscribed(method: _Knower) -> _Knower:
     """Say whether an account, the first, lets the second see its presence; there is one who knows."""
     return _marked(("roster", "subscribed"))(method)
+
+
+def watchers(method: _Watchers) -> _Watchers:
+    """Say who may see the presence of a connected account; there is one who knows."""
+    return _marked(("roster", "watchers"))(method)
+
+
+def blocks(method: _Blocker) -> _Blocker:
+    """Say whether a connected account wants to hear nothing of an address; there is one who knows."""
+    return _marked(("blocklist", "blocks"))(method)
 
 
 def offer(whom: Offered) -> Callable[[_Offer], _Offer]:

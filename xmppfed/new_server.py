@@ -25,6 +25,7 @@ MODULES = (
     "contact",
     "vcard",
     "private",
+    "blocking",
     "delay",
     "stanza_ids",
     "roster",

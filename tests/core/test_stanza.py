@@ -340,15 +340,16 @@ class AnswerTests(SynchronousTestCase):
         self.assertEqual(reply.attributes, {"id": "1", "type": "result"})
 
     def test_error(self) -> None:
-        """Of the kind it answers, with the condition inside (RFC 6120, 8.3.1)."""
+        """Of the kind it answers, with the condition inside, and that of the application (RFC 6120, 8.3.1 and 8.3.4)."""
         for kind in ("iq", "message", "presence"):
             stanza = parsed(f"<{kind} xmlns='jabber:client' from='a@b/c' to='b' type='get' id='1'><q xmlns='urn:x'/></{kind}>")
-            error = stanza.error(StanzaError(StanzaCondition.ITEM_NOT_FOUND, text="a<b"))
+            error = stanza.error(StanzaError(StanzaCondition.ITEM_NOT_FOUND, text="a<b", specific="{urn:x}why"))
             self.assertEqual(error.attributes, {"from": "b", "to": "a@b/c", "id": "1", "type": "error"})
             self.assertEqual((error.kind, error.children), (kind, ("{jabber:client}error",)))
             found = error.element.child("{jabber:client}error")
             assert found is not None
-            self.assertEqual([child.name for child in found.elements()], ["item-not-found", "text"])
+            self.assertEqual([child.name for child in found.elements()], ["item-not-found", "text", "why"])
+            self.assertEqual(list(found.elements())[-1], Element("why", "urn:x"))
 
     def test_error_on_another_stream(self) -> None:
         """The error is of the content namespace of the stream it is sent on."""

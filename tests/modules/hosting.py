@@ -27,6 +27,8 @@ class Hosting(Server):
             is_connected=self.sessions.is_connected,
             hold=self.router.hold,
             subscribed=self.handlers.subscribed,
+            watchers=self.handlers.watchers,
+            blocks=self.handlers.blocks,
             records=self.storage.records,
             clock=self.clock,
             timeouts=Timeouts(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
@@ -29,8 +29,8 @@ Enabler: TypeAlias = Callable[[Resource, Element], Element | None]
 
 Key: TypeAlias = tuple[str, ...]
 """`("get" | "set", "{namespace}name", target)` for an iq, `("message" | "presence" | "hook", point)` for other stanzas and
-for all of them, `("session" | "stream" | "roster", point)`, `("nonza" | "inline", "{namespace}name")` for what is no stanza,
-`("offer", whom)` for a stream feature."""
+for all of them, `("session" | "stream", point)` for what happens, `("nonza" | "inline", "{namespace}name")` for what is no
+stanza, `("offer", whom)` for a stream feature, `("roster" | "blocklist", question)` for what one module knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +132,16 @@ class Handlers:
         """Whether `watcher` may see the presence of `account`; nobody may where no module keeps rosters."""
         ask = self.takers.get(("roster", "subscribed"))
         return ask is not None and bool(await cast(Awaitable[bool], ask(account, watcher)))
+
+    def watchers(self, account: str) -> Collection[str]:
+        """Who may see the presence of a connected account."""
+        ask = self.takers.get(("roster", "watchers"))
+        return () if ask is None else cast(Collection[str], ask(account))
+
+    def blocks(self, account: str, jid: JID) -> bool:
+        """Whether a connected account wants to hear nothing of `jid`."""
+        ask = self.takers.get(("blocklist", "blocks"))
+        return ask is not None and bool(ask(account, jid))
 
     # What is known by the name of an element.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Annotated
 
@@ -27,6 +28,7 @@ from xmppfed.extend import (
     presence,
     session,
     subscribed,
+    watchers,
 )
 from xmppfed.modules.roster.presences import Presences, may_see
 from xmppfed.modules.roster.pushes import Pushes
@@ -173,6 +175,12 @@ class Roster(Module):
         """Whether `watcher` is subscribed to the presence of `account`, or is the account itself."""
         roster = self._rosters.get(str(account.bare)) or await self._rosters.read(account.bare)
         return may_see(str(account.bare), roster, str(watcher.bare))
+
+    @watchers
+    def seen_by(self, account: str) -> Collection[str]:
+        """Everybody who is subscribed to the presence of a connected account."""
+        roster = self._rosters.get(account)
+        return () if roster is None else roster.seen_by()
 
 
 def _sender(stanza: Stanza) -> JID:

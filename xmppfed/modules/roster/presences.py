@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from xmppfed.core.namespaces import NS_CLIENT
 from xmppfed.core.parser import parse_stored
 from xmppfed.core.roster import Roster
-from xmppfed.extend import Host, Resource, Stanza, StanzaCondition, StanzaError
+from xmppfed.extend import JID, Host, Resource, Stanza, StanzaCondition, StanzaError
 from xmppfed.modules.roster.rosters import Rosters
 
 __all__ = ["MOST_DIRECTED", "Presences", "may_see"]
@@ -38,7 +38,8 @@ class Presences:
             self._shown.add(resource)
             self._ask_contacts(account, roster, resource)
             for contact in roster.waiting():  # RFC 6121, 3.1.3: at every login, until it is answered.
-                resource.session.deliver(parse_stored(contact.request))
+                if not self._host.blocks(account, JID.parse(contact.jid)):
+                    resource.session.deliver(parse_stored(contact.request))
 
     def unavailable(self, presence: Stanza, resource: Resource) -> None:
         """A resource is not available any more: so hear its subscribers, unless it has told them so already, and whoever it
