@@ -16,6 +16,10 @@ real frames.
 | 10 | dialback | tests.services.test_incoming_dialback.Authoritative.test_our_key |
 | 11 | policies | tests.services.test_incoming.External.test_bad_certificates |
 | 11 | policies | tests.services.test_federation.WithoutVerifiedTLS.test_both_ways |
+| 12 | where to look | tests.services.test_candidate_kinds.EveryKind.test_websocket_then_direct_tls |
+| 12 | where to look | tests.services.test_candidate_kinds.EveryKind.test_srv_then_host_meta |
+| 12 | where to look | tests.services.test_wellknown.StrictReaderTests.test_with_addresses |
+| 13 | names from TXT | tests.discovery.test_dnssources.TextTests.test_url |
 | 14 | names from host-meta | tests.services.test_federation_reach.Delegated.test_second_name |
 | 15 | links without `ips` | tests.services.test_federation_reach.Documents.test_plain_link |
 | 15 | links without `ips` | tests.services.test_wellknown.OwnReaderTests.test_without_addresses |
@@ -30,10 +34,12 @@ real frames.
 | 27 | SNI versus `to` | tests.services.test_federation_reach.TwoDomains.test_server_name_chooses_the_certificate_only |
 | 28 | time-outs | tests.services.test_federation.Candidates.test_no_features |
 | 29 | cost of incoming streams | tests.services.test_federation_reach.Delegated.test_incoming |
+| 29 | cost of incoming streams | tests.services.test_vouched.Incoming.test_cached |
+| 29 | cost of incoming streams | tests.discovery.test_vouching.Strangers.test_per_minute |
 | 31 | plain WebSocket | tests.test_config.Refused.test_proxy_in_the_open |
 | 32 | extended key usage | tests.services.test_incoming.Accepted.test_server_purpose_alone |
 
-Rows 12, 13, 21, 25, 26 and 30 belong to what is not built yet: SRV and TXT records, XEP-0478, bidirectional streams,
+Rows 21, 25, 26 and 30 belong to what is not built yet: XEP-0478, bidirectional streams,
 stream management, and TCP; so do RFC 9440 of row 9 and the PROXY protocol of row 31.
 """
 
@@ -76,6 +82,7 @@ from xmppfed.core.namespaces import NS_FRAMING, NS_FRAMING_SERVER, NS_STREAM
 from xmppfed.core.stanza import Stanza
 from xmppfed.core.tree import parse_tree
 from xmppfed.discovery.hostmeta import REL, parse_json
+from xmppfed.discovery.xrd import NS_XRD
 
 HTTP_STRANGER: dict[str, Any] = {"X_Forwarded_Proto": "https", "X_Forwarded_For": "192.0.2.7", "Client_Cert": ":AAAA:"}
 ROUTE = {"url": "wss://host.example/ws", "addresses": [THEIR_ADDRESS]}
@@ -102,7 +109,7 @@ class Table(SynchronousTestCase):
         cases = [case for case in globals().values() if isinstance(case, type) and issubclass(case, S2SCase)]
         methods = " ".join(name for case in cases for name in vars(case))
         tested = {int(number) for number in re.findall(r"test_row_(\d\d)_", methods)}
-        self.assertEqual(set(range(1, 33)) - tested, {12, 13, 21, 25, 26, 30})
+        self.assertEqual(set(range(1, 33)) - tested, {21, 25, 26, 30})
         listed = {int(number) for number in re.findall(r"^\| (\d+) \|", __doc__, re.MULTILINE)}
         self.assertEqual(listed, tested)
 
@@ -386,16 +393,93 @@ class Trust(S2SCase):
         self.assertIn("found a certificate for DNS other.example", answer)
 
     def test_row_29_no_look_up(self) -> None:
-        """Row 29: a certificate that proves the domain costs no look-up and no connection, and neither does a wrong one."""
-        for certificate in (self.issue(), self.issue("other.example"), None):
+        """Row 29: a certificate that proves the domain costs no look-up and no connection, and none costs nothing either."""
+        asked: list[str] = []
+        self.patch(self.policy.vouching, "_get", asked.append)
+        for certificate in (self.issue(), None):
             before = len(self.network.links)
             self.say(self.dial(certificate), opening())
-            self.assertEqual(len(self.network.links), before + 1)
+            self.assertEqual((asked, len(self.network.links)), ([], before + 1))
+
+    def test_row_29_one_look_up(self) -> None:
+        """Row 29: a wrong certificate makes us ask the domain, by name alone, once; where that leads inside nobody connects."""
+        before = len(self.network.links)
+        self.network.resolver.hosts[THEIRS] = ("10.0.0.1",)
+        asked: list[str] = []
+        self.patch(self.network.resolver, "_find", lambda host: (asked.append(host), ("10.0.0.1",))[1])
+        for number in (1, 2):
+            self.assertEqual(offered(self.say(self.dial(self.issue("other.example")), opening())), ["dialback"])
+            self.assertEqual(len(self.network.links), before + number)
+        self.assertEqual(asked, [THEIRS, THEIRS])
 
     def test_row_32_server_purpose(self) -> None:
         """Row 32: a client certificate for TLS servers alone is accepted: public authorities issue no other."""
         peer = self.dial(self.issue(extended_key_usages=(ExtendedKeyUsageOID.SERVER_AUTH,)))
         self.assertIn("EXTERNAL", offered(self.say(peer, opening())))
+
+
+class Published(S2SCase):
+    """Rows 12 and 13: what is published, and whom it lets us believe."""
+
+    routes = {}
+
+    def setUp(self) -> None:
+        """host.example is somewhere else; the web server of montague.example has what `documents` says."""
+        super().setUp()
+        self.documents: dict[str, str] = {}
+        documents = self.documents
+
+        class Web(Script):
+            def http(self, path: str) -> bytes | None:
+                if not path.startswith("/.well-known/"):
+                    return None
+                body = documents.get(path.rpartition("/")[2], "").encode()
+                return b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n" % (200 if body else 404, len(body)) + body
+
+        self.network.resolver.hosts.update(
+            {THEIRS: (THEIR_ADDRESS,), "host.example": ("127.0.9.2",), "z.example": ("127.0.9.3",)}
+        )
+        self.network.resolver.txt[f"_xmppconnect-server.{THEIRS}"] = ("_xmpp-server-websocket=wss://host.example/ws",)
+        self.web = self.listen(Web)
+
+    def test_row_12_order(self) -> None:
+        """Row 12: a link of host-meta comes before the TXT record, which is used when there is no other."""
+        second, third = self.listen(address="127.0.9.2"), self.listen(address="127.0.9.3")
+        client = self.juliet()
+        self.write(client)
+        self.assertEqual((second.peer.bodies, third.peers), (["Art thou not Romeo?"], []))
+        self.documents["host-meta"] = f"<XRD xmlns='{NS_XRD}'><Link rel='{REL}' href='wss://z.example/ws'/></XRD>"
+        self.policy.discovery.expire(THEIRS)
+        second.peer.drop()
+        self.network.pump()
+        self.write(client)
+        self.assertEqual((len(second.peers), third.peer.bodies), (1, ["Art thou not Romeo?"]))
+
+    def test_row_12_authority(self) -> None:
+        """Row 12: where host-meta.json has an `xmpp` object neither DNS nor the XRD counts, also when its links are dead."""
+        second = self.listen(address="127.0.9.2")
+        link = f'{{"rel": "{REL}", "href": "wss://z.example/ws", "ips": ["127.0.9.9"]}}'
+        self.documents["host-meta.json"] = f'{{"xmpp": {{"ttl": 60}}, "links": [{link}]}}'
+        self.documents["host-meta"] = f"<XRD xmlns='{NS_XRD}'><Link rel='{REL}' href='wss://host.example/ws'/></XRD>"
+        client = self.juliet()
+        self.write(client)
+        self.assertEqual(self.bounced(client)[0], "remote-server-not-found")
+        self.assertEqual(second.peers, [])
+
+    def test_row_13_names(self) -> None:
+        """Row 13: the TXT record is a stranger's word: SNI and certificate are the domain's, Host is the URL's."""
+        listener = self.listen(address="127.0.9.2")
+        self.write(self.juliet())
+        self.assertEqual(listener.peer.bodies, ["Art thou not Romeo?"])
+        self.assertEqual((listener.tls.names, listener.peer.field("host")), ([THEIRS], "host.example:443"))
+
+    def test_row_13_forged(self) -> None:
+        """Row 13: a certificate for the host that a forged record names is refused before a stream is opened."""
+        listener = self.listen(address="127.0.9.2", certificate=self.issue("host.example"))
+        client = self.juliet()
+        self.write(client)
+        self.assertIn(f"found a certificate for DNS host.example; wanted one for {THEIRS}", self.bounced(client)[1])
+        self.assertEqual([peer.messages for peer in listener.peers], [[]])
 
 
 class OtherHost(S2SCase):
