@@ -11,10 +11,13 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.discovery.support import PUBLIC, Servers, Table, plain
+from tests.discovery.test_dnssources import Zone
 from xmppfed.discovery.candidates import S2S_WEBSOCKET, XMPP_SERVER, Found, port_candidate, websocket_candidate
 from xmppfed.discovery.discovery import DEFAULT_TTL, MAX_ENTRIES, MAX_STALE, MAX_TTL, MIN_TTL, NEGATIVE_TTL, Discovery
+from xmppfed.discovery.dnssources import ServiceRecords
 from xmppfed.discovery.fetch import DocumentClient
 from xmppfed.discovery.guard import refusal
+from xmppfed.discovery.records import Records, Service
 from xmppfed.discovery.sources import Answer, HostMetaDocuments, StaticRoute, StaticRoutes
 from xmppfed.errors import DiscoveryError
 from xmppfed.timeouts import Timeouts
@@ -203,6 +206,30 @@ class AddressTests(DiscoveryCase):
         for _ in range(2):
             self.assertEqual(self.successResultOf(self.ask()).candidates[0].addresses, (PUBLIC,))
         self.assertEqual(self.table.asked, ["a.example"])
+
+    def test_flip(self) -> None:
+        """A name that leads inside the second time, as soon as its time to live of 0 lets it, is judged again: the address
+        inside comes never out, the one that was judged before may."""
+        self.table.ttl = 0
+        self.table.answer("a.example", [PUBLIC], ["127.0.0.1"], ["::ffff:10.0.0.1"], ["64:ff9b::a9fe:a9fe"])
+        for _ in range(4):
+            found = self.successResultOf(self.ask())
+            self.assertEqual(found.candidates[0].addresses, (PUBLIC,))
+            self.clock.advance(MIN_TTL)
+        self.assertEqual(len(self.table.asked), 4)
+        self.assertIn("64:ff9b::a9fe:a9fe is the IPv6 form of 169.254.169.254", "\n".join(found.explanations))
+
+    def test_srv_that_leads_inside(self) -> None:
+        """The target of an SRV record is resolved and judged like any other host, and so is the domain without records."""
+        zone = Zone()
+        zone.srv["_xmpp-server._tcp.example.org"] = Records((Service("inside.example", 22, 0, 0),), 60)
+        self.table.answer("example.org", ["192.168.0.1"])
+        sources = [ServiceRecords(zone)]
+        self.discovery = Discovery(self.clock, sources, self.table.addresses, (), kinds=[XMPP_SERVER], chance=self.chance)
+        self.assertIn("xmpp-server:inside.example:22: 10.0.0.1 is a private address", self.refused())
+        zone.srv.clear()
+        self.clock.advance(NEGATIVE_TTL)
+        self.assertIn("xmpp-server:example.org:5269: 192.168.0.1 is a private address", self.refused())
 
     def test_interleaved(self) -> None:
         """IPv6 and IPv4 come in turn, wherever they are from (RFC 8305, 4)."""
