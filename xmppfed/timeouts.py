@@ -26,6 +26,8 @@ class Timeouts:
     """Silence of a server before it is pinged: below the 60 s after which nginx cuts."""
     pings_missed: int = 2
     """Unanswered pings before the connection is aborted."""
+    unacknowledged: float = 60.0
+    """How long what was sent over TCP may stay unacknowledged: white space gets no answer that would tell (RFC 6120, 4.6.1)."""
     output_blocked: float = 60.0
     """How long the peer may refuse to read while output waits."""
     output_bytes: int = 1_048_576

@@ -13,8 +13,8 @@ from tests.testing.peers import Recorder, Remembering
 from xmppfed.core.framing import S2S
 from xmppfed.core.streamframing import StreamFraming
 from xmppfed.net.certificates import moment
-from xmppfed.net.dial import DialFailed, Line, Target
-from xmppfed.net.dialtcp import DirectTLSDialer, StartTLSDialer, TCPDialer
+from xmppfed.net.dial import Dialer, DialFailed, Line, Target
+from xmppfed.net.dialtcp import DirectTLSDialer, StartTLSDialer
 from xmppfed.net.peer import PeerCertificate, judge
 from xmppfed.net.tcp import StreamClientProtocol
 from xmppfed.net.tls import ServerContexts, tls_server_factory
@@ -35,12 +35,12 @@ class DialCase(PlainCase):
         self.seen.append(certificate)
         return self.answer
 
-    def both(self) -> tuple[tuple[TCPDialer, int], ...]:
+    def both(self) -> tuple[tuple[Dialer, int], ...]:
         """Each dialer and the port it is for."""
         reactor = self.network.reactor
         return (DirectTLSDialer(reactor, TIMEOUTS, 10_000), DIRECT), (StartTLSDialer(reactor, TIMEOUTS, 10_000), PLAIN)
 
-    def dial(self, dialer: TCPDialer, port: int, address: str = ADDRESS, own: Any = None, sni: str = HOST) -> Deferred[Line]:
+    def dial(self, dialer: Dialer, port: int, address: str = ADDRESS, own: Any = None, sni: str = HOST) -> Deferred[Line]:
         """Begin."""
         return self.begin(dialer.dial(Target("", address, port, sni, PAIR), own, self.trust, self.refusal))
 
@@ -95,7 +95,7 @@ class Dialed(DialCase):
 class Refused(DialCase):
     """It does not; each reason in words."""
 
-    def refused(self, dialer: TCPDialer, port: int, seconds: float = 1) -> str:
+    def refused(self, dialer: Dialer, port: int, seconds: float = 1) -> str:
         """The reason. Nothing is left."""
         dialing = self.dial(dialer, port)
         self.network.advance(seconds)

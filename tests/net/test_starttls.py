@@ -5,13 +5,17 @@ from __future__ import annotations
 import socket
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
 from tests.net.plain import ADDRESS, FEATURES, HOST, PAIR, PLAIN, TIMEOUTS, TLS, PlainCase, header
 from tests.testing.peers import Remembering
 from xmppfed.core.framing import C2S, S2S
+from xmppfed.net.admission import Admission
 from xmppfed.net.certificates import moment
 from xmppfed.net.peer import judge, own_leaf
 from xmppfed.net.starttls import PlainServerProtocol, StartTLSFactory, start_tls
@@ -23,6 +27,7 @@ PROCEED = f"<proceed {TLS}/>"
 OFFER = FEATURES % STARTTLS
 MESSAGE = f"<message to='juliet@{HOST}'><body>smuggled</body></message>"
 PLAIN_AUTH = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AGEAYg==</auth>"
+WORDS = (header(), STARTTLS, MESSAGE, PLAIN_AUTH, " ", "<", "</stream:stream>", "\0", "\x16\x03\x01")
 CLIENT_HELLO = b"\x16\x03\x01\x02\x00\x01\x00"
 
 
@@ -124,6 +129,14 @@ class Smuggling(StartTLSCase):
         self.assertIsNotNone(peer.lost)
         self.assertEqual(self.wires, [])
 
+    def by_hand(self) -> tuple[Remembering, Any]:
+        """A connection without a network, and who takes over."""
+        secured, transport = Remembering(), StringTransport()
+        made: Any = StartTLSFactory(C2S, {HOST}, secured, Clock(), TIMEOUTS, Admission()).buildProtocol(None)
+        transport.protocol = made
+        made.makeConnection(transport)
+        return secured, transport
+
     def test_behind_starttls(self) -> None:
         """`<starttls/><message/>` in one segment ends the stream; so does a handshake that comes too early, or a space."""
         self.serve()
@@ -136,6 +149,29 @@ class Smuggling(StartTLSCase):
         """A peer that waits for nothing at all."""
         self.serve()
         self.refused(self.peer(header() + STARTTLS + header() + MESSAGE), "not-authorized")
+
+    @given(st.lists(st.lists(st.sampled_from(WORDS), min_size=1, max_size=3).map("".join), max_size=6))
+    def test_any_pieces(self, pieces: list[str]) -> None:
+        """Whatever is said in whatever pieces: TLS begins only behind a piece that ends in `<starttls/>`, and gets the pieces
+        behind that one, and no other byte."""
+        secured, transport = self.by_hand()
+        agreed = None
+        for number, piece in enumerate(pieces):
+            if not transport.disconnecting:
+                transport.protocol.dataReceived(piece.encode())
+            if secured.built and agreed is None:
+                agreed = number
+        if agreed is not None:
+            self.assertTrue(pieces[agreed].endswith(STARTTLS))
+            self.assertEqual(secured.built[0].received, "".join(pieces[agreed + 1 :]).encode())
+
+    def test_pieces_that_agree(self) -> None:
+        """The property above is not empty: these do begin TLS."""
+        for pieces in ([header() + STARTTLS, MESSAGE], [header(), STARTTLS, header(), STARTTLS]):
+            secured, transport = self.by_hand()
+            for piece in pieces:
+                transport.protocol.dataReceived(piece.encode())
+            self.assertEqual(len(secured.built), 1)
 
     def test_behind_proceed(self) -> None:
         """What comes without TLS when TLS should begin is read as TLS, which it is not: the connection ends."""
@@ -313,7 +349,7 @@ class Refused(StartTLSCase):
         """In TLS we speak first: a server that says more has a third party in its line."""
         for behind in (MESSAGE, FEATURES % "", " "):
             self.script({"stream": header("a.example") + OFFER, "starttls": PROCEED + behind})
-            self.assertIn("bytes behind <proceed/>; wanted TLS.", self.refused())
+            self.assertIn("Found more behind <proceed/>; wanted TLS.", self.refused())
             self.stop_listening()
 
     def test_no_handshake(self) -> None:

@@ -10,7 +10,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IHandshakeListener, IPushProducer
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from tests.testing.peers import SERVER, Remembering
@@ -187,6 +187,14 @@ class Carrying(OverNetwork):
         self.opened()
         transport: Any = self.accepting.wires[0].transport
         self.assertTrue(transport.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+    def test_unacknowledged(self) -> None:
+        """What is sent in vain ends the connection after a minute (RFC 5482), where the system can do that."""
+        if not hasattr(socket, "TCP_USER_TIMEOUT"):
+            raise SkipTest("this system has no TCP_USER_TIMEOUT")
+        self.opened()
+        transport: Any = self.accepting.wires[0].transport
+        self.assertEqual(transport.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT), 60_000)
 
     def test_other_transports(self) -> None:
         """A transport that is not TCP, such as a Unix socket, has no such option."""

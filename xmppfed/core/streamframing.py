@@ -54,8 +54,8 @@ class StreamFraming:
 
     @property
     def backlog(self) -> int:
-        """The bytes of what is not complete, and of what stands behind it."""
-        return len(self._buffer)
+        """The bytes of what is not complete, and of what stands behind it; one for all that could not be read."""
+        return len(self._buffer) + (self._failure is not None)
 
     def feed(self, data: bytes) -> None:
         """Take some bytes, up to the first that cannot be text."""

@@ -14,11 +14,11 @@ from xmppfed.net.tcp import StreamClientProtocol, connect
 from xmppfed.net.tls import TrustRoots, client_connection_creator
 from xmppfed.timeouts import Timeouts
 
-__all__ = ["DirectTLSDialer", "StartTLSDialer", "TCPDialer"]
+__all__ = ["DirectTLSDialer", "StartTLSDialer"]
 
 
-class TCPDialer:
-    """What both ways have in common: the certificate is judged before a stream is opened under TLS."""
+class _TCPDialer:
+    """What both ways have in common."""
 
     def __init__(self, reactor: Any, timeouts: Timeouts, limit: int) -> None:
         """`limit` is the most bytes that an element may have before authentication."""
@@ -26,37 +26,30 @@ class TCPDialer:
         self._timeouts = timeouts
         self._limit = limit
 
-    async def dial(self, target: Target, own: LoadedCertificate | None, trust: TrustRoots, refusal: Refusal) -> Line:
-        """A connection to `target`, under TLS. Raises `DialFailed`."""
+    async def _line(self, opening: Coroutine[Any, Any, StreamClientProtocol], refusal: Refusal) -> Line:
+        """The certificate is judged before a stream is opened under TLS. Raises `DialFailed`."""
         try:
-            protocol = await self._opened(target, own, trust)
+            protocol = await opening
         except ConnectionError as error:
             raise DialFailed(str(error)) from None
         return judged(protocol, StreamFraming(S2S, self._limit), refusal, self._reactor)
 
-    def _opened(
-        self, target: Target, own: LoadedCertificate | None, trust: TrustRoots
-    ) -> Coroutine[Any, Any, StreamClientProtocol]:
-        raise NotImplementedError
 
-
-class DirectTLSDialer(TCPDialer):
+class DirectTLSDialer(_TCPDialer):
     """Connects to ports where TLS comes first, and says by ALPN what it comes for."""
 
-    def _opened(
-        self, target: Target, own: LoadedCertificate | None, trust: TrustRoots
-    ) -> Coroutine[Any, Any, StreamClientProtocol]:
+    async def dial(self, target: Target, own: LoadedCertificate | None, trust: TrustRoots, refusal: Refusal) -> Line:
+        """A connection to `target`. Raises `DialFailed`."""
         endpoint = endpoint_to(self._reactor, target, self._timeouts.connect)
         creator = client_connection_creator(target.sni, own, trust, (S2S.alpn,))
-        return connect(self._reactor, endpoint, creator, self._timeouts.connect)
+        return await self._line(connect(self._reactor, endpoint, creator, self._timeouts.connect), refusal)
 
 
-class StartTLSDialer(TCPDialer):
+class StartTLSDialer(_TCPDialer):
     """Connects to ports where TLS has to be asked for, and goes on with it or not at all."""
 
-    def _opened(
-        self, target: Target, own: LoadedCertificate | None, trust: TrustRoots
-    ) -> Coroutine[Any, Any, StreamClientProtocol]:
+    async def dial(self, target: Target, own: LoadedCertificate | None, trust: TrustRoots, refusal: Refusal) -> Line:
+        """A connection to `target`. Raises `DialFailed`."""
         endpoint = endpoint_to(self._reactor, target, self._timeouts.connect)
         creator = client_connection_creator(target.sni, own, trust)
-        return start_tls(self._reactor, endpoint, creator, S2S, target.pair, self._timeouts)
+        return await self._line(start_tls(self._reactor, endpoint, creator, S2S, target.pair, self._timeouts), refusal)

@@ -33,7 +33,7 @@ from xmppfed.core.streamframing import StreamFraming
 from xmppfed.errors import StreamCondition, StreamError
 from xmppfed.net.admission import Admission
 from xmppfed.net.arrival import address_of
-from xmppfed.net.tcp import StreamClientProtocol, connected, send_at_once, under_tls
+from xmppfed.net.tcp import StreamClientProtocol, connected, tune, under_tls
 from xmppfed.net.tls import tls_client_factory
 from xmppfed.net.websocketwire import printable
 from xmppfed.timeouts import Timeouts
@@ -59,7 +59,7 @@ class PlainProtocol(protocol.Protocol):
 
     def connectionMade(self) -> None:
         """The time runs."""
-        send_at_once(self.transport)
+        tune(self.transport)
         self._deadline = self._clock.callLater(self._seconds, self._expired)
 
     def _expired(self) -> None:
@@ -208,10 +208,10 @@ class PlainClientProtocol(PlainProtocol):
 
     def happened(self, event: Event) -> None:
         """Wait for TLS."""
-        if not isinstance(event, TLSAgreed):
-            super().happened(event)
-        elif not self.agreed.called:  # who gave up has aborted
+        if isinstance(event, TLSAgreed):
             self.agreed.callback(None)
+        else:
+            super().happened(event)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Who waits for TLS hears why it does not come."""

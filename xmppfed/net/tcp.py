@@ -6,7 +6,8 @@ protocols of `xmppfed.net.starttls` first.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+import socket
+from typing import Any, Protocol, cast
 
 from twisted.internet import protocol
 from twisted.internet.defer import Deferred, TimeoutError
@@ -38,15 +39,22 @@ __all__ = [
     "connect",
     "connect_without_tls",
     "connected",
-    "send_at_once",
+    "tune",
     "under_tls",
 ]
 
 
-def send_at_once(transport: Any) -> None:
-    """Have small stanzas go at once, and not with the next ones (Nagle's algorithm)."""
+_USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", None)  # RFC 5482; Linux has it
+_UNACKNOWLEDGED = int(Timeouts().unacknowledged * 1000)
+
+
+def tune(transport: Any) -> None:
+    """Have small stanzas go at once, and not with the next ones (Nagle's algorithm); have the system tell when a peer is
+    gone without a word, as soon as something was sent to it in vain."""
     if ITCPTransport.providedBy(transport):
         transport.setTcpNoDelay(True)
+        if _USER_TIMEOUT is not None:
+            cast(Any, transport).socket.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, _UNACKNOWLEDGED)
 
 
 @implementer(IPushProducer)
@@ -61,7 +69,7 @@ class StreamProtocol(protocol.Protocol):
     def connectionMade(self) -> None:
         """Hear from the transport whether the peer reads."""
         self.transport.registerProducer(self, True)
-        send_at_once(self.transport)
+        tune(self.transport)
 
     def dataReceived(self, data: bytes) -> None:
         """Bytes, cut anywhere."""
@@ -114,7 +122,7 @@ class StreamProtocol(protocol.Protocol):
 
     def ping(self) -> None:
         """White space, which nobody answers (RFC 6120, 4.6.1): that it could be written counts as a sign of life, and
-        TCP tells when nothing arrives any more."""
+        TCP tells when it does not arrive."""
         self.write([self.keepalive])
         if self.connection is not None:
             self.connection.heard()

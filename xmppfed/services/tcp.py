@@ -3,6 +3,7 @@ XEP-0368), and no stream without TLS."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Container
 from typing import Any, ClassVar
 
@@ -27,7 +28,7 @@ from xmppfed.timeouts import Timeouts
 __all__ = ["TCPService"]
 
 
-class TCPService(MultiService):
+class TCPService(MultiService, ABC):
     """Listens for streams of one kind, and owns them. A subclass says which, and whose they are."""
 
     profile: Profile
@@ -42,9 +43,9 @@ class TCPService(MultiService):
         self._timeouts = timeouts
         self._admission = Admission()
 
+    @abstractmethod
     def own(self, arrival: Arrival, connection: Connection[Any]) -> Owner:
         """Who judges a stream that came in."""
-        raise NotImplementedError
 
     def listen(self, endpoint: str, direct_tls_endpoint: str, contexts: ServerContexts, domains: Container[str]) -> None:
         """Take streams at both endpoints once started; an empty one is none. Both ports share one limit on strangers."""

@@ -60,7 +60,7 @@ class InitiatingStartTLS(Feature):
 def _check_silence(stream: Stream, element: str) -> None:
     """Behind the last word the peer has to wait for TLS: whatever stands there may be a third party's (RFC 6120, 5.3.1)."""
     if stream.framing.backlog:
-        raise StreamError(StreamCondition.NOT_AUTHORIZED, f"Found {stream.framing.backlog} bytes behind {element}; wanted TLS.")
+        raise StreamError(StreamCondition.NOT_AUTHORIZED, f"Found more behind {element}; wanted TLS.")
 
 
 def _agree(stream: Stream) -> None:
