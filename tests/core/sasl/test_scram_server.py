@@ -140,10 +140,24 @@ class ChannelBindingTests(SynchronousTestCase):
         self.assertIn("wanted one of: tls-exporter, tls-server-end-point", caught.exception.text)
 
     def test_flag_fits_mechanism(self) -> None:
-        """-PLUS mechanisms bind, and others do not."""
-        for message in (b"n,,n=user,r=n", b"y,,n=user,r=n"):
-            self.assertIs(refusal(lambda message=message: first(message, "SCRAM-SHA-1-PLUS", BINDINGS)), MALFORMED)
+        """Mechanisms without -PLUS do not bind, and who chose -PLUS cannot say that it was not offered."""
         self.assertIs(refusal(lambda: first(b"p=tls-exporter,,n=user,r=n", bindings=BINDINGS)), MALFORMED)
+        self.assertIs(refusal(lambda: first(b"y,,n=user,r=n", "SCRAM-SHA-1-PLUS", BINDINGS)), NOT_AUTHORIZED)
+
+    def test_unable_to_bind(self) -> None:
+        """A client that chose -PLUS and cannot bind is logged in, by the plain mechanism (StanzaJS chooses so)."""
+        server = ScramServer("SCRAM-SHA-1-PLUS", "s", BINDINGS)
+        self.assertEqual(server.respond(b"n,,n=user,r=c"), KeysNeeded("user", "sha1"))
+        self.assertEqual(server.name, "SCRAM-SHA-1")
+
+    def test_binding_removed(self) -> None:
+        """Who turns the `p` of a client into an `n` on the way is found out: the client repeats its own header."""
+        server = ScramServer("SCRAM-SHA-1-PLUS", "s", BINDINGS)
+        server.respond(b"n,,n=user,r=c")
+        server.provide(KEYS)
+        data = b64encode(b"p=tls-exporter,,exporter")
+        with self.assertRaisesRegex(SASLError, "not-authorized: the channel binding does not match"):
+            server.respond(b"c=" + data + b",r=cs,p=" + b64encode(b"p" * 20))
 
     def test_data_is_compared(self) -> None:
         """The client must repeat its header and the data of the binding it chose."""

@@ -75,16 +75,21 @@ class ScramServer:
         return KeysNeeded(self._username, self._hash_name)
 
     def _binding_data(self, flag: str | None, binding: str | None) -> bytes:
-        """What the client must have seen of the channel (RFC 5802, 6); empty when it does not bind."""
-        if (binding is not None) != self.name.endswith("-PLUS"):
-            raise malformed("channel binding is used with -PLUS mechanisms, and only with them")
+        """What the client must have seen of the channel (RFC 5802, 6); empty when it does not bind.
+
+        `n` with a -PLUS mechanism is taken for its plain sibling: StanzaJS takes the first name it knows, whether it can
+        bind or not. It costs nothing, for the same client could have chosen the sibling, and who can bind says `p`.
+        """
         if binding is not None:
+            if not self.name.endswith("-PLUS"):
+                raise malformed("channel binding is used with -PLUS mechanisms only")
             if binding not in self._bindings:
                 known = ", ".join(self._bindings)
                 raise malformed(f"this type of channel binding is not known on this stream, wanted one of: {known}")
             return self._bindings[binding]
         if flag == "y" and self._bindings:
             raise _refused("the client did not see the -PLUS mechanisms this stream offers: somebody removed them")
+        self.name = self.name.removesuffix("-PLUS")
         return b""
 
     def _client_final(self, message: str) -> Claim:
