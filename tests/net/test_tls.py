@@ -259,6 +259,21 @@ class ServerRefusalTests(ContextsTestCase):
         self.assertEqual(self.shown(pair)[0], "two.example")
         self.assertIsNone(pair.server.getPeerCertificate())
 
+    def test_browsers(self) -> None:
+        """Who offers http/1.1 is not asked: Chromium ends a WebSocket when it is. TLS 1.2 and 1.3 alike."""
+        own = loaded(self.mktemp(), AUTHORITY.issue("peer.example"))
+        for version in [SSL.TLS1_2_VERSION, SSL.TLS1_3_VERSION]:
+            for offered, asked in [([b"http/1.1"], False), ([b"h2", b"http/1.1"], False), ([b"xmpp-server"], True)]:
+                client = Raw(
+                    lambda context, version=version: context.set_max_proto_version(version),
+                    lambda context: context.use_certificate(own.leaf),
+                    lambda context: context.use_privatekey(own.key),
+                    lambda context, offered=offered: context.set_alpn_protos(offered),
+                )
+                pair = connect(self.contexts.creator(), client)
+                self.assertTrue(pair.shaken)
+                self.assertEqual(judge(pair.server, NOW) is not None, asked)
+
 
 class ProtocolNegotiationTests(ContextsTestCase):
     """ALPN (RFC 7301) agrees on http/1.1 where it is offered, and ends no connection unless it is asked to."""

@@ -522,9 +522,19 @@ class Door(S2SCase):
         """Row 16: none and `http/1.1` are served, and so is who offers another: it gets no protocol, and no alert."""
         for protocols in ((), (b"http/1.1",), (b"xmpp-server",), (b"h2", b"http/1.1")):
             with self.subTest(protocols):
-                peer = self.authenticated(tls=PeerTLS(self.issue(), sni=OURS, protocols=protocols))
+                peer = self.dial(tls=PeerTLS(self.issue(), sni=OURS, protocols=protocols))
+                self.assertIn("<stream:features ", self.say(peer, opening())[-1])
                 chosen = peer.transport.getHandle().get_alpn_proto_negotiated()
                 self.assertEqual(chosen, b"http/1.1" if b"http/1.1" in protocols else b"")
+
+    def test_row_16_certificates(self) -> None:
+        """Row 16: who offers `http/1.1` may be a browser, and is asked for no certificate: dialback is left to a server."""
+        for protocols in ((), (b"http/1.1",), (b"xmpp-server",)):
+            with self.subTest(protocols):
+                peer = self.dial(tls=PeerTLS(self.issue(), sni=OURS, protocols=protocols))
+                offered = self.say(peer, opening())[-1]
+                self.assertEqual("<mechanism>EXTERNAL</mechanism>" in offered, b"http/1.1" not in protocols)
+                self.assertIn(DIALBACK, offered)
 
     def test_row_17_one_endpoint(self) -> None:
         """Row 17: clients and servers share a path, and the alias is another; `<open/>` tells which they are."""

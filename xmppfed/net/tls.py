@@ -146,7 +146,8 @@ class ServerContexts:
 
         `protocols` are chosen from by ALPN (RFC 7301). A client that offers only others is served without, or with
         `strict_alpn` refused: what was meant for another port cannot be turned to this one then. Client certificates
-        are asked for and never required: browsers that have none say nothing to their user.
+        are asked for and never required, and not from those who offer http/1.1: these are browsers, of which Chromium
+        ends a WebSocket when it is asked, and others bother a user who has a certificate.
         """
         return _ServerCreator(partial(self._connection, tuple(protocols), strict_alpn, client_certificates))
 
@@ -305,4 +306,6 @@ def _agree(connection: SSL.Connection, offered: list[bytes]) -> Any:
     agreed = [protocol for protocol in ours.protocols if protocol in offered]
     if not agreed and ours.strict_alpn:
         raise SSL.Error([("", "", "no application protocol")])  # pyOpenSSL sends the alert
+    if agreed[:1] == [b"http/1.1"]:
+        connection.set_verify(SSL.VERIFY_NONE)
     return agreed[0] if agreed else SSL.NO_OVERLAPPING_PROTOCOLS
