@@ -2,6 +2,7 @@
 # Install the peers that `make interop` and `make bench` speak with, and only those whose command is missing.
 # A peer that cannot be installed is named ("not met: ..."); it is for the targets that need it to judge what that means.
 set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
 
 packages=()
 want() { # PROBE PACKAGES...
@@ -14,6 +15,11 @@ want 'command -v prosody' prosody
 want 'test -n "$(find /usr/lib /usr/share -name "lunbound.so" -print -quit)"' lua-unbound
 want 'command -v ejabberdctl' ejabberd
 want 'command -v nginx' nginx-light
+want 'command -v caddy' caddy
+want 'command -v chromium' chromium
+want 'command -v certutil' libnss3-tools
+want '/usr/bin/python3 -c "import nbxmpp, gi; gi.require_version(\"Soup\", \"3.0\")"' python3-nbxmpp gir1.2-soup-3.0
+want 'test -n "$(find /usr/lib -name "libgiognutls.so" -print -quit)"' glib-networking
 want 'command -v node' nodejs
 want 'command -v npm' npm
 want 'command -v ip' iproute2
@@ -35,6 +41,25 @@ install_packages() {
     done
 }
 
+# The clients that run in Node, and Converse.js for Chromium, as package-lock.json says.
+install_npm_clients() {
+    local folder=tests/interop/clients
+    if [ "$folder/node_modules/.package-lock.json" -nt "$folder/package-lock.json" ]; then return; fi
+    if npm ci --prefix "$folder" --silent && touch "$folder/node_modules/.package-lock.json"; then return; fi
+    echo "not met: xmpp.js, Strophe, StanzaJS, Converse.js (npm cannot install them)"
+}
+
+# slixmpp has an environment of its own, so that what it wants is no concern of ours.
+install_slixmpp() {
+    local wanted=tests/interop/clients/requirements.txt made=build/slixmpp
+    if [ "$made/installed" -nt "$wanted" ]; then return; fi
+    if python3 -m venv "$made" && "$made/bin/pip" install --quiet --disable-pip-version-check --requirement "$wanted"; then
+        touch "$made/installed"
+    else
+        echo "not met: slixmpp (pip cannot install it)"
+    fi
+}
+
 # xmpp-proxy is in no Debian. WebSocket it knows since 1.1; what is left out of it here is QUIC and clients. On two cores that
 # takes about seven minutes, which is why it is kept outside of the clone.
 install_xmpp_proxy() {
@@ -51,4 +76,6 @@ install_xmpp_proxy() {
 }
 
 install_packages
+install_npm_clients
+install_slixmpp
 install_xmpp_proxy

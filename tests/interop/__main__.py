@@ -5,20 +5,23 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
+import textwrap
 import time
-import traceback
 from pathlib import Path
 
-from tests.interop import candidates, demo, dialects, discovery, federation, rehearsal, tcp_peers, xmpp_proxy
-from tests.interop.scenario import Failure, NotMet, Scenario
+from tests.interop import candidates, clients, demo, dialects, discovery, federation, proxies, rehearsal, tcp_peers, xmpp_proxy
+from tests.interop.conversation import LEFT_OUT
+from tests.interop.scenario import Scenario
 
 SCENARIOS: list[Scenario] = [
     *rehearsal.SCENARIOS,
     *tcp_peers.SCENARIOS,
     *demo.SCENARIOS,
+    *clients.SCENARIOS,
     *federation.SCENARIOS,
     *candidates.SCENARIOS,
     *discovery.SCENARIOS,
+    *proxies.SCENARIOS,
     *dialects.SCENARIOS,
     *xmpp_proxy.SCENARIOS,
 ]
@@ -32,27 +35,26 @@ def main(words: list[str]) -> int:
         return 2
     verdicts = [_play(scenario) for scenario in chosen]
     met, failed, missing = (verdicts.count(verdict) for verdict in ("met", "failed", "not met"))
+    print(f"left out: {LEFT_OUT}")
     print(f"peers: {met} met, {failed} failed, {missing} not met")
     return 1 if failed else 0
 
 
 def _play(scenario: Scenario) -> str:
+    """One line for the peer, with what was measured or what went wrong; and below it what was seen."""
     folder = Path(tempfile.mkdtemp(prefix="xmppfed-interop-"))
     start = time.monotonic()
-    try:
-        scenario.run(folder / "run")
-    except NotMet as missing:
-        verdict, line = "not met", f"not met: {scenario.name} ({missing})"
-    except Failure as failure:
-        verdict, line = "failed", f"failed: {scenario.name}: {failure} (files: {folder})"
-    except Exception:  # noqa: BLE001 - the others must still be played
-        verdict, line = "failed", f"failed: {scenario.name} (files: {folder}): {traceback.format_exc()}"
-    else:
-        verdict, line = "met", f"met: {scenario.name} ({time.monotonic() - start:.1f} s)"
-    print(line, flush=True)
-    if verdict != "failed":
+    outcome = scenario.run(folder / "run")
+    seconds = time.monotonic() - start
+    text = f": {outcome.text}" if outcome.text else ""
+    files = f" (files: {folder})" if outcome.verdict == "failed" else ""
+    print(f"{outcome.verdict}: {scenario.name} ({seconds:.1f} s){text}{files}")
+    for line in outcome.seen:
+        print(textwrap.indent(line, "  "))
+    sys.stdout.flush()
+    if outcome.verdict != "failed":
         shutil.rmtree(folder)
-    return verdict
+    return outcome.verdict
 
 
 if __name__ == "__main__":

@@ -10,9 +10,11 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from tests.interop.node import Side, converse
+from tests.interop.conversation import converse
+from tests.interop.person import Account, Program, person
 from tests.interop.processes import PATIENCE, wait_until
-from tests.interop.scenario import Failure, Scenario, show
+from tests.interop.programs import STROPHE
+from tests.interop.scenario import Failure, Scenario
 
 __all__ = ["SCENARIOS"]
 
@@ -36,7 +38,7 @@ def _once(folder: Path) -> None:
     _nothing_left(folder)
 
 
-def _until_interrupted(script: str, folder: Path) -> None:
+def _until_interrupted(program: Program, folder: Path) -> str:
     """Without ONCE it stays up for clients of others, until an interruption, which is no failure."""
     log = folder / "demo.log"
     files = folder / "files"
@@ -52,18 +54,22 @@ def _until_interrupted(script: str, folder: Path) -> None:
     try:
         wait_until(lambda: process.poll() is not None or "must trust" in log.read_text(), "an invitation of the demo")
         printed = log.read_text()
-        accounts = [Side(domain, url, user, password) for user, domain, password, url in _ACCOUNT.findall(printed)]
+        accounts = [Account(domain, user, password, url) for user, domain, password, url in _ACCOUNT.findall(printed)]
         authority = re.search(r"trust this authority: (\S+)", printed)
         if len(accounts) != 2 or authority is None:
             raise Failure(f"found {printed}; wanted two accounts and an authority in it")
-        for step in converse(script, accounts[0], accounts[1], Path(authority[1]), folder):
-            show(str(step))
+        with (
+            person(program, accounts[0], Path(authority[1]), folder) as a,
+            person(program, accounts[1], Path(authority[1]), folder) as b,
+        ):
+            figures = converse(a, b)
     finally:
         process.send_signal(signal.SIGTERM)
         status = process.wait(PATIENCE)
     if status != 0:
         raise Failure(f"found status {status} after the interruption; wanted 0: {log.read_text()}")
     _nothing_left(files)
+    return str(figures)
 
 
 def _nothing_left(folder: Path) -> None:
@@ -74,5 +80,5 @@ def _nothing_left(folder: Path) -> None:
 
 SCENARIOS = [
     Scenario("demo: once, in a pipe", _once),
-    Scenario("demo: Strophe logs in with what is on the screen", partial(_until_interrupted, "strophe.mjs"), ("node", "npm")),
+    Scenario("demo: Strophe logs in with what is on the screen", partial(_until_interrupted, STROPHE)),
 ]

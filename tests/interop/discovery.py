@@ -6,21 +6,18 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tests.interop.certificates import issue
-from tests.interop.namespace import apart, name_server
+from tests.interop.namespace import ADDRESSES, A, B, apart, domains_known
 from tests.interop.ours import Plan, ours
 from tests.interop.scenario import Failure, Scenario, show
 
 __all__ = ["SCENARIOS"]
-
-A, B = "one.example.org", "two.example.org"
-ADDRESSES = {A: "127.0.0.2", B: "127.0.0.3"}
 
 
 def _meet(folder: Path) -> None:
     """What one publishes with its addresses (XEP-0487) and the other without (XEP-0156), each reads of the other."""
     certificates = issue(folder, A, B)
     with ExitStack() as stack:
-        stack.enter_context(name_server(folder, [f"{name} A {address}" for name, address in ADDRESSES.items()]))
+        stack.enter_context(domains_known(folder))
         a, b = (
             stack.enter_context(
                 ours(

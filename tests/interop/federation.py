@@ -7,13 +7,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from tests.interop.certificates import issue
 from tests.interop.client import Client
-from tests.interop.nginx import Upstream, nginx
-from tests.interop.node import Side, converse
 from tests.interop.ours import Ours, Plan, ours
 from tests.interop.processes import free_port
 from tests.interop.scenario import Failure, Scenario, show
@@ -46,46 +43,21 @@ def _say(sender: Client, to: Client, address: str, text: str) -> float:
     return (time.monotonic() - start) * 1000
 
 
-def _talk(a: Ours, b: Ours) -> tuple[Client, Client]:
-    """Messages both ways between alice and bob, who stay."""
+def _talk(a: Ours, b: Ours) -> tuple[Client, Client, str]:
+    """Messages both ways between alice and bob, who stay; and how long these took."""
     alice, bob = a.client("alice"), b.client("bob")
     first = _say(alice, bob, f"bob@{B}", "first")
     back = _say(bob, alice, f"alice@{A}", "back")
     warm = _say(alice, bob, f"bob@{B}", "warm")
-    show(f"first message {first:.0f} ms, first answer {back:.0f} ms, warm {warm:.0f} ms")
-    return alice, bob
+    return alice, bob, f"first message {first:.0f} ms, first answer {back:.0f} ms, warm {warm:.0f} ms"
 
 
-def _node(script: str, folder: Path) -> None:
+def _by_certificates(folder: Path) -> str:
     with _running(folder, *_plans(folder)) as (a, b):
-        sides = Side(A, a.plan.url, "alice", "alice"), Side(B, b.plan.url, "bob", "bob")
-        for step in converse(script, *sides, a.plan.authority, folder):
-            show(str(step))
-
-
-def _by_certificates(folder: Path) -> None:
-    with _running(folder, *_plans(folder)) as (a, b):
-        _talk(a, b)
-        _must_be_by("EXTERNAL", a, b)
-
-
-def _by_dialback(folder: Path) -> None:
-    one, two = _plans(folder)
-    upstreams = {plan.domain: Upstream(plan.port, plan.certificate) for plan in (one, two)}
-    with nginx(folder, upstreams) as port:
-        one, two = (replace(plan, behind_proxy=True, public_port=port) for plan in (one, two))
-        one, two = replace(one, routes={B: two.url}), replace(two, routes={A: one.url})
-        with _running(folder, one, two) as (a, b):
-            _talk(a, b)
-            _must_be_by("dialback", a, b)
-            b.must_say(f"{A} cannot use EXTERNAL: found no client certificate; wanted one for {A}")
-
-
-def _must_be_by(mechanism: str, a: Ours, b: Ours) -> None:
-    for one, other in ((a, b), (b, a)):
-        to = other.plan.domain
-        one.must_say(f"stream from {one.plan.domain} to {to} is established by {mechanism}")
-    show(f"both streams are established by {mechanism}")
+        _, _, figures = _talk(a, b)
+        for one, other in ((a, b), (b, a)):
+            one.must_say(f"stream from {one.plan.domain} to {other.plan.domain} is established by EXTERNAL")
+    return figures
 
 
 def _wrong_server(folder: Path) -> None:
@@ -121,7 +93,7 @@ def _crash(folder: Path) -> None:
     one, two = _plans(folder)
     with ours(folder, one, "alice") as a:
         with ours(folder, two, "bob") as b:
-            alice, _ = _talk(a, b)
+            alice, _, _ = _talk(a, b)
             b.process.kill()
             b.process.wait()
             a.must_say(f"stream to {B} has ended")
@@ -153,10 +125,7 @@ def _queue(folder: Path) -> None:
 
 
 SCENARIOS = [
-    Scenario("clients: xmpp.js at two of ours", partial(_node, "xmppjs.mjs"), ("node", "npm")),
-    Scenario("clients: Strophe at two of ours", partial(_node, "strophe.mjs"), ("node", "npm")),
     Scenario("federation: by certificates (EXTERNAL)", _by_certificates),
-    Scenario("federation: by dialback, nginx in front", _by_dialback, ("nginx",)),
     Scenario("refusal: a server with a certificate for another name", _wrong_server),
     Scenario("refusal: a client certificate for another name", _wrong_client),
     Scenario("recovery: a server is killed and started again", _crash),

@@ -1,31 +1,44 @@
-"""A network with nobody else in it: only loopback, every port free, and a name server that answers from a table.
+"""A network with nobody else in it: only loopback leads anywhere, every port is free, a name server answers from a table.
 
 What is played there runs in a process of its own: `python -m tests.interop.namespace MODULE FUNCTION FOLDER [WORD ...]`.
+Clients and servers run there as they are: nothing in them is patched.
 """
 
 from __future__ import annotations
 
 import importlib
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from tests.interop.processes import running
-from tests.interop.scenario import Failure, NotMet
+from tests.interop.scenario import Failure, NotMet, Outcome, outcome, show
 
-__all__ = ["apart", "name_server"]
+__all__ = ["ADDRESSES", "A", "B", "apart", "domains_known", "name_server", "trust_only"]
+
+A, B = "one.example.org", "two.example.org"
+ADDRESSES = {A: "127.0.0.2", B: "127.0.0.3"}
+"""Two domains, and where they are when `domains_known`."""
 
 LIMIT = 300
 """Seconds for one play; what it waits for has shorter limits of its own."""
 
-_NOT_MET = 3
 _NAMESPACE = ["unshare", "--net", "--mount", "--mount-proc", "--pid", "--fork", "--kill-child"]
 """Processes have a namespace of their own too, so that nobody outlives a play, however it ends."""
+_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
+# The other interface leads nowhere. With nothing but loopback Chromium and GLib take themselves for off line, and ask no DNS.
 _PREPARE = """\
 set -e
 ip link set lo up
+ip link add outside type veth peer name nowhere
+ip address add 192.0.2.1/24 dev outside
+ip link set outside up
+ip link set nowhere up
 printf 'nameserver 127.0.0.1\\noptions timeout:2 attempts:2\\n' > "$1/resolv.conf"
 printf '127.0.0.1 localhost\\n' > "$1/hosts"
 mount --bind "$1/resolv.conf" /etc/resolv.conf
@@ -35,21 +48,28 @@ exec "$@"
 """
 
 
-def apart(play: Callable[..., None], *words: str) -> Callable[[Path], None]:
+def apart(play: Callable[..., str | None], *words: str) -> Callable[[Path], str]:
     """What a scenario plays: `play(folder, *words)` in a namespace of its own, which must be a function of a module."""
 
-    def run(folder: Path) -> None:
+    def run(folder: Path) -> str:
         allowed = subprocess.run([*_NAMESPACE, "true"], capture_output=True, text=True, stdin=subprocess.DEVNULL)
         if allowed.returncode != 0:
             raise NotMet(f"no network namespace of our own: {allowed.stderr.strip()}")
         again = [sys.executable, "-m", __name__, play.__module__, play.__name__, str(folder), *words]
         command = [*_NAMESPACE, "sh", "-c", _PREPARE, "sh", str(folder), *again]
-        played = subprocess.run(command, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL, timeout=LIMIT)
-        said = played.stderr.strip()
-        if played.returncode == _NOT_MET:
-            raise NotMet(said)
-        if played.returncode != 0:
-            raise Failure(f"in the namespace: {said[-2500:]}")
+        played = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=LIMIT)
+        try:
+            told = Outcome(**json.loads(played.stdout))
+        except ValueError:
+            raise Failure(f"in the namespace: {played.stdout}{played.stderr}") from None
+        for line in told.seen:
+            show(line)
+        match told.verdict:
+            case "failed":
+                raise Failure(told.text)
+            case "not met":
+                raise NotMet(told.text)
+        return told.text
 
     return run
 
@@ -62,18 +82,21 @@ def name_server(folder: Path, records: Iterable[str], address: str = "127.0.0.1"
         yield
 
 
-def main(module: str, function: str, folder: str, *words: str) -> int:
-    """Play it here; what goes wrong is told on standard error, and the exit status is its kind."""
-    try:
-        getattr(importlib.import_module(module), function)(Path(folder), *words)
-    except NotMet as missing:
-        print(missing, file=sys.stderr)
-        return _NOT_MET
-    except Failure as failure:
-        print(failure, file=sys.stderr)
-        return 1
-    return 0
+def domains_known(folder: Path, *further: str) -> AbstractContextManager[None]:
+    """A name server that knows where the two domains are, and `further` records."""
+    return name_server(folder, [*(f"{name} A {address}" for name, address in ADDRESSES.items()), *further])
+
+
+def trust_only(authority: Path) -> None:
+    """Let everything here that asks the system whom to trust, trust this and nobody else."""
+    subprocess.run(["mount", "--bind", authority, _BUNDLE], check=True)
+
+
+def main(module: str, function: str, folder: str, *words: str) -> None:
+    """Play it here, and print the outcome for the process outside."""
+    play = getattr(importlib.import_module(module), function)
+    print(json.dumps(asdict(outcome(partial(play, Path(folder), *words)))))
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    main(*sys.argv[1:])

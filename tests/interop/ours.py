@@ -31,6 +31,7 @@ allow_private_addresses = ["127.0.0.0/8"]
 [services.http]
 endpoint = "tcp:{port}:interface={address}"
 tls = {tls}
+{proxies}
 public_addresses = {public}
 
 [services.c2s_ws]
@@ -55,6 +56,12 @@ certificate = "{}"
 """
 
 
+_PROXIES = """\
+trusted_proxies = ["127.0.0.0/8"]
+client_certificate_header = "{}"
+"""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """A server to be: a domain (and `others`, with their certificates) at `address` and `port`; its `routes` are at 127.0.0.1.
@@ -68,6 +75,7 @@ class Plan:
     routes: Mapping[str, str] = field(default_factory=dict)
     trust: str = "external-or-dialback"
     behind_proxy: bool = False
+    client_certificate_header: str = ""
     address: str = "127.0.0.1"
     port: int = field(default_factory=free_port)
     public_port: int = 0
@@ -92,6 +100,7 @@ class Plan:
             port=self.port,
             address=self.address,
             tls='"behind-proxy"' if self.behind_proxy else "true",
+            proxies=_PROXIES.format(self.client_certificate_header) if self.client_certificate_header else "",
             public=json.dumps(self.public),
             trust=self.trust,
             tcp=self._tcp(),

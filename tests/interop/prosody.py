@@ -1,17 +1,17 @@
-"""Prosody, Debian's: several domains in one process, for clients over WebSocket."""
+"""Prosody, Debian's: several domains in one process, for clients over WebSocket and TCP at the standard ports."""
 
 from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-from tests.interop.processes import free_port, running
+from tests.interop.namespace import ADDRESSES
+from tests.interop.processes import running
 from tests.interop.scenario import Failure
 
-__all__ = ["Prosody", "prosody", "register"]
+__all__ = ["prosody", "register"]
 
 CONFIG = """\
 pidfile = "{folder}/prosody.pid"
@@ -19,17 +19,18 @@ data_path = "{folder}/data"
 daemonize = false
 run_as_root = true
 log = {{ {{ levels = {{ min = "info" }}, to = "console" }} }}
-interfaces = {{ "127.0.0.1" }}
-c2s_ports = {{ }}
+interfaces = {{ {addresses} }}
+c2s_ports = {{ 5222 }}
+c2s_direct_tls_ports = {{ 5223 }}
 s2s_ports = {{ }}
-http_interfaces = {{ "127.0.0.1" }}
-https_interfaces = {{ "127.0.0.1" }}
-http_ports = {{ {http_port} }}
-https_ports = {{ {https_port} }}
+https_interfaces = {{ {addresses} }}
+http_ports = {{ }}
+https_ports = {{ 443 }}
+ssl = {{ certificate = "{certificate}", key = "{certificate}" }}
 https_ssl = {{ certificate = "{certificate}", key = "{certificate}" }}
-consider_websocket_secure = true
 modules_enabled = {{
-    "roster"; "saslauth"; "disco"; "ping"; "smacks"; "carbons"; "websocket"; "message"; "presence"; "iq";
+    "roster"; "saslauth"; "tls"; "disco"; "ping"; "carbons"; "websocket"; "message"; "presence"; "iq";
+    "blocklist"; "pep"; "private"; "vcard_legacy";
 }}
 modules_disabled = {{ "s2s" }}
 authentication = "internal_hashed"
@@ -37,36 +38,26 @@ authentication = "internal_hashed"
 """
 
 
-@dataclass(frozen=True)
-class Prosody:
-    """Where it listens, always at `/xmpp-websocket`: with TLS, and plain for a proxy in front."""
-
-    https_port: int
-    http_port: int
-
-
 @contextmanager
-def prosody(folder: Path, accounts: Mapping[str, Mapping[str, str]], certificate: Path) -> Iterator[Prosody]:
-    """A running Prosody. `accounts` has per domain the passwords by user."""
-    server = Prosody(free_port(), free_port())
+def prosody(folder: Path, accounts: Mapping[str, Mapping[str, str]], certificate: Path) -> Iterator[None]:
+    """A running Prosody at the addresses of the domains. `accounts` has per domain the passwords by user."""
+    addresses = [ADDRESSES[domain] for domain in accounts]
     config = folder / "prosody.cfg.lua"
-    hosts = "\n".join(f'VirtualHost "{domain}"' for domain in accounts)
     config.write_text(
         CONFIG.format(
             folder=folder,
-            hosts=hosts,
+            hosts="\n".join(f'VirtualHost "{domain}"' for domain in accounts),
+            addresses=", ".join(f'"{address}"' for address in addresses),
             certificate=certificate,
-            http_port=server.http_port,
-            https_port=server.https_port,
         )
     )
     (folder / "data").mkdir()
     for domain, users in accounts.items():
         for user, password in users.items():
             register(config, user, domain, password)
-    ports = [server.https_port, server.http_port]
-    with running("prosody", ["prosody", "--root", "--config", config, "-F"], folder, ports):
-        yield server
+    ports = [443, 5222, 5223]
+    with running("prosody", ["prosody", "--root", "--config", config, "-F"], folder, ports, host=addresses[-1]):
+        yield
 
 
 def register(config: Path, user: str, domain: str, password: str) -> None:

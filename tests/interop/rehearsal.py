@@ -1,71 +1,70 @@
-"""The clients and the proxy with Prosody in our place: if this fails, look at the rig before you look at us."""
+"""The clients and a proxy with Prosody in our place: if this fails, look at the rig before you look at us."""
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from functools import partial
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.interop.certificates import issue
-from tests.interop.nginx import Upstream, nginx
-from tests.interop.node import Side, converse
+from tests.interop.conversation import converse
+from tests.interop.namespace import A, B, apart, domains_known, trust_only
+from tests.interop.person import Account, Person, Program, person
+from tests.interop.programs import CONVERSE, NBXMPP, PROGRAMS, SLIXMPP, STANZA, STROPHE, XMPPJS
 from tests.interop.prosody import prosody
 from tests.interop.scenario import Failure, Scenario
 
 __all__ = ["SCENARIOS"]
 
-A, B = "one.test", "two.test"
+WEBSOCKET = "wss://{}/xmpp-websocket"
+TCP = "xmpp://{}:5222"
 ACCOUNTS = {A: {"alice": "wonder"}, B: {"bob": "builder"}}
 
 
-def _sides(port: int, password: str = "builder") -> tuple[Side, Side]:
-    alice = Side(A, f"wss://{A}:{port}/xmpp-websocket", "alice", "wonder")
-    return alice, Side(B, f"wss://{B}:{port}/xmpp-websocket", "bob", password)
-
-
-def _client(script: str, folder: Path) -> None:
+@contextmanager
+def _people(program: Program, folder: Path, url: str, password: str) -> Iterator[tuple[Person, Person]]:
+    """Alice, and bob who believes that `password` is his."""
     certificates = issue(folder, A, B)
-    with prosody(folder, ACCOUNTS, certificates.joint) as server:
-        converse(script, *_sides(server.https_port), certificates.authority, folder)
+    trust_only(certificates.authority)
+    alice = Account(A, "alice", "wonder", url.format(A))
+    bob = Account(B, "bob", password, url.format(B))
+    with (
+        domains_known(folder),
+        prosody(folder, ACCOUNTS, certificates.joint),
+        person(program, alice, certificates.authority, folder) as a,
+        person(program, bob, certificates.authority, folder) as b,
+    ):
+        yield a, b
 
 
-def _client_behind_proxy(script: str, folder: Path) -> None:
-    certificates = issue(folder, A, B)
-    with ExitStack() as stack:
-        server = stack.enter_context(prosody(folder, ACCOUNTS, certificates.joint))
-        upstreams = {name: Upstream(server.http_port, certificates.hosts[name]) for name in (A, B)}
-        port = stack.enter_context(nginx(folder, upstreams))
-        converse(script, *_sides(port), certificates.authority, folder)
+def _client(folder: Path, name: str, url: str) -> str:
+    with _people(PROGRAMS[name], folder, url, "builder") as (a, b):
+        return str(converse(a, b))
 
 
-def _wrong_password(script: str, complaint: str, folder: Path) -> None:
-    certificates = issue(folder, A, B)
-    with prosody(folder, ACCOUNTS, certificates.joint) as server:
-        try:
-            converse(script, *_sides(server.https_port, password="wrong"), certificates.authority, folder)
-        except Failure as failure:
-            if complaint in str(failure):
-                return
-            raise
-    raise Failure(f"{script} reports success with a wrong password")
+def _wrong_password(folder: Path, name: str, complaint: str) -> None:
+    with _people(PROGRAMS[name], folder, WEBSOCKET, "wrong") as (_, b):
+        b.do("login")
+        b.until("the refusal", lambda: b.events("failed"))
+        (told,) = b.events("failed")
+        if complaint not in told["error"]:
+            raise Failure(f"found the failure {told['error']!r}; wanted {complaint!r} in it")
 
+
+_URLS = dict.fromkeys((XMPPJS, STROPHE, STANZA, CONVERSE, NBXMPP), WEBSOCKET) | {SLIXMPP: TCP}
+_COMPLAINTS = {XMPPJS: "not-authorized", STROPHE: "AUTHFAIL"}
 
 SCENARIOS = [
-    Scenario("rehearsal: xmpp.js at Prosody", partial(_client, "xmppjs.mjs"), ("node", "npm", "prosody")),
-    Scenario("rehearsal: Strophe at Prosody", partial(_client, "strophe.mjs"), ("node", "npm", "prosody")),
-    Scenario(
-        "rehearsal: xmpp.js through nginx at Prosody",
-        partial(_client_behind_proxy, "xmppjs.mjs"),
-        ("node", "npm", "prosody", "nginx"),
+    *(
+        Scenario(f"rehearsal: {program.name} at Prosody", apart(_client, program.name, url), ("prosody", *program.needs))
+        for program, url in _URLS.items()
     ),
-    Scenario(
-        "rehearsal: xmpp.js notices a wrong password",
-        partial(_wrong_password, "xmppjs.mjs", "not-authorized"),
-        ("node", "npm", "prosody"),
-    ),
-    Scenario(
-        "rehearsal: Strophe notices a wrong password",
-        partial(_wrong_password, "strophe.mjs", "AUTHFAIL"),
-        ("node", "npm", "prosody"),
+    *(
+        Scenario(
+            f"rehearsal: {program.name} notices a wrong password",
+            apart(_wrong_password, program.name, complaint),
+            ("prosody", *program.needs),
+        )
+        for program, complaint in _COMPLAINTS.items()
     ),
 ]

@@ -1,16 +1,18 @@
-// Strophe.js: login, roster, and messages across the domains, both ways.
-import { debug, fail, sides, step, within } from './settings.mjs';
+// Strophe.js, which knows neither rosters nor how to find a server: it is given a URL.
+import { account, debug, play, tell } from './person.mjs';
 
 const module = await import('strophe.js');
 const { Strophe, $iq, $msg, $pres } = module.default?.Strophe ? module.default : module;
 Strophe.setLogLevel?.(debug ? Strophe.LogLevel.DEBUG : Strophe.LogLevel.ERROR);
+let connection;
 
-function login({ ws, domain, user, password }) {
+function connect({ domain, user, password, url }) {
+  connection = new Strophe.Connection(url);
+  if (debug) [connection.rawInput, connection.rawOutput] = [(data) => console.log('<', data), (data) => console.log('>', data)];
   return new Promise((resolve, reject) => {
-    const connection = new Strophe.Connection(ws);
     const { AUTHFAIL, CONNECTED, CONNFAIL, ERROR } = Strophe.Status;
     connection.connect(`${user}@${domain}/strophe`, password, (status, condition) => {
-      if (status === CONNECTED) resolve(connection);
+      if (status === CONNECTED) resolve();
       if ([AUTHFAIL, CONNFAIL, ERROR].includes(status)) {
         const name = Object.keys(Strophe.Status).find((key) => Strophe.Status[key] === status);
         reject(new Error(`login of ${user}@${domain}: ${name} (${condition})`));
@@ -19,43 +21,57 @@ function login({ ws, domain, user, password }) {
   });
 }
 
-async function say(from, to, text) {
-  const arrival = new Promise((resolve) => {
-    to.addHandler((stanza) => {
-      if (stanza.getElementsByTagName('body')[0]?.textContent !== text) return true;
-      resolve(stanza);
-      return false;
-    }, null, 'message');
-  });
-  const start = performance.now();
-  from.send($msg({ to: to.jid, type: 'chat' }).c('body').t(text).tree());
-  const message = await within(20, `message "${text}"`, arrival);
-  const sender = message.getAttribute('from');
-  if (sender !== from.jid) throw new Error(`message from ${sender}, wanted ${from.jid}`);
-  step('message', { from: sender, to: to.jid, ms: Math.round(performance.now() - start) });
+function watch() {
+  const always = (see) => (stanza) => see(stanza) ?? true;
+  const text = (stanza, name) => stanza.getElementsByTagName(name)[0]?.textContent;
+  connection.addHandler(always((stanza) => {
+    const [from, type] = [stanza.getAttribute('from'), stanza.getAttribute('type') ?? undefined];
+    tell('presence', { from, type, show: text(stanza, 'show') });
+  }), null, 'presence');
+  connection.addHandler(always((stanza) => {
+    const [from, type] = [stanza.getAttribute('from'), stanza.getAttribute('type')];
+    if (text(stanza, 'body')) tell('message', { from, type, text: text(stanza, 'body') });
+  }), null, 'message');
+  connection.addHandler(always((push) => {
+    items(push);
+    connection.send($iq({ type: 'result', id: push.getAttribute('id') }));
+  }), Strophe.NS.ROSTER, 'iq', 'set');
 }
 
-async function main() {
-  const [a, b] = await within(20, 'login', Promise.all([login(sides.a), login(sides.b)]));
-  step('online', { a: a.jid, b: b.jid });
-  a.send($pres().tree());
-  b.send($pres().tree());
-  // An answered IQ on each side tells that the presence before it was handled: no need to wait a while.
-  // (A server without rosters answers with an error, which tells the same.)
-  const answers = await within(20, 'answer about the roster', Promise.all([a, b].map((connection) => new Promise((resolve) => {
-    connection.sendIQ($iq({ type: 'get' }).c('query', { xmlns: 'jabber:iq:roster' }), resolve, resolve);
-  }))));
-  step('roster', { answers: answers.map((answer) => answer.getAttribute('type')) });
-  await say(a, b, 'hello ✓ from a');
-  await say(b, a, 'hello ✓ from b');
-  const ended = Promise.all([a, b].map((connection) => new Promise((resolve) => {
-    connection.connect_callback = (status) => status === Strophe.Status.DISCONNECTED && resolve();
-  })));
-  a.disconnect();
-  b.disconnect();
-  await within(10, 'orderly end', ended);
-  step('done');
-  process.exit(0);
+function items(stanza) {
+  for (const item of stanza.getElementsByTagName('item')) {
+    tell('contact', { jid: item.getAttribute('jid'), subscription: item.getAttribute('subscription') });
+  }
 }
 
-main().catch(fail);
+const request = (iq) => new Promise((resolve, reject) => {
+  connection.sendIQ(iq, resolve, (error) => reject(new Error(error?.outerHTML ?? String(error))));
+});
+
+await play({
+  async login() {
+    await connect(account);
+    watch();
+    items(await request($iq({ type: 'get' }).c('query', { xmlns: Strophe.NS.ROSTER })));
+    connection.send($pres());
+    tell('online', { jid: connection.jid });
+  },
+  ping: async () => {
+    await request($iq({ type: 'get', to: account.domain }).c('ping', { xmlns: 'urn:xmpp:ping' }));
+    tell('pong');
+  },
+  say: ({ to, text }) => connection.send($msg({ to, type: 'chat' }).c('body').t(text)),
+  show: ({ show }) => connection.send($pres().c('show').t(show)),
+  subscribe: ({ to }) => connection.send($pres({ to, type: 'subscribe' })),
+  approve: ({ to }) => connection.send($pres({ to, type: 'subscribed' })),
+  remove: ({ jid }) => request(
+    $iq({ type: 'set' }).c('query', { xmlns: Strophe.NS.ROSTER }).c('item', { jid, subscription: 'remove' })),
+  leave: () => new Promise((resolve) => {
+    connection.connect_callback = (status) => {
+      if (status !== Strophe.Status.DISCONNECTED) return;
+      tell('offline');
+      resolve();
+    };
+    connection.disconnect();
+  }),
+});

@@ -1,0 +1,144 @@
+"""Two of our servers behind one reverse proxy that ends TLS, with the very configuration that the manual shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.interop.certificates import issue
+from tests.interop.conversation import converse
+from tests.interop.namespace import A, B, apart, domains_known, trust_only
+from tests.interop.ours import Ours, Plan, ours
+from tests.interop.person import Account, person
+from tests.interop.processes import running
+from tests.interop.programs import XMPPJS
+from tests.interop.scenario import Failure, Scenario
+
+__all__ = ["SCENARIOS"]
+
+_PAGES = Path(__file__).parents[2] / "docs" / "how-to" / "proxies"
+_NGINX = """\
+daemon off;
+worker_processes 1;
+pid {folder}/nginx.pid;
+error_log stderr info;
+events {{ worker_connections 256; }}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    {sites}
+}}
+"""
+_CADDY = """\
+{{
+    admin off
+    storage file_system {folder}
+    skip_install_trust
+}}
+{sites}
+"""
+
+
+@dataclass(frozen=True)
+class _Proxy:
+    """A kind of proxy: its frame around the page of the manual, its command, and how certificates are put into the page."""
+
+    name: str
+    page: str
+    frame: str
+    command: tuple[str, ...]
+    certificate: Mapping[str, str]
+    header: str = ""
+    """Where it says which certificate a client showed."""
+
+    @contextmanager
+    def running(self, folder: Path, plans: list[Plan]) -> Iterator[None]:
+        """The proxy on port 443 of every address, in front of all `plans`."""
+        config = folder / self.page
+        config.write_text(self.frame.format(folder=folder, sites="\n".join(map(self._site, plans))))
+        command = [part.format(config=config, folder=folder) for part in self.command]
+        with running(self.name, command, folder, [443]):
+            yield
+
+    def _site(self, plan: Plan) -> str:
+        """The page, with the names of this server for those of the manual."""
+        text = (_PAGES / self.page).read_text()
+        names = {"example.org": plan.domain, "127.0.0.1:5280": f"127.0.0.1:{plan.port}"}
+        for shown, wanted in {**self.certificate, **names}.items():
+            if shown not in text:
+                raise Failure(f"{self.page} of the manual has no {shown!r}")
+            text = text.replace(shown, wanted)
+        return text.replace("CERTIFICATE", str(plan.certificate))
+
+
+def _nginx(page: str, header: str = "") -> _Proxy:
+    command = ("nginx", "-c", "{config}", "-p", "{folder}", "-e", "stderr")
+    files = {"/etc/ssl/example.org.pem": "CERTIFICATE", "/etc/ssl/example.org.key": "CERTIFICATE"}
+    return _Proxy("nginx", page, _NGINX, command, files, header)
+
+
+def _caddy(page: str, shown: str, wanted: str, header: str = "") -> _Proxy:
+    """Caddy would get certificates by itself, from where there is no way to here."""
+    command = ("caddy", "run", "--adapter", "caddyfile", "--config", "{config}")
+    return _Proxy("caddy", page, _CADDY, command, {shown: wanted}, header)
+
+
+def _behind(folder: Path, page: str, mechanism: str) -> str:
+    """Clients and servers find everything by what is published through the proxy."""
+    proxy = _PROXIES[page]
+    certificates = issue(folder, A, B)
+    trust_only(certificates.authority)
+    plans = [
+        Plan(
+            domain=domain,
+            certificate=certificates.hosts[domain],
+            authority=certificates.authority,
+            behind_proxy=True,
+            client_certificate_header=proxy.header,
+        )
+        for domain in (A, B)
+    ]
+    with ExitStack() as stack:
+        stack.enter_context(domains_known(folder))
+        stack.enter_context(proxy.running(folder, plans))
+        one, two = (stack.enter_context(ours(folder, plan, user)) for plan, user in zip(plans, ("alice", "bob"), strict=True))
+        alice, bob = (
+            stack.enter_context(person(XMPPJS, Account(server.plan.domain, user, user), certificates.authority, folder))
+            for server, user in ((one, "alice"), (two, "bob"))
+        )
+        figures = converse(alice, bob)
+        _must_be_by(mechanism, one, two)
+        if mechanism == "dialback":
+            two.must_say(f"{A} cannot use EXTERNAL: found no client certificate; wanted one for {A}")
+        return f"servers trust each other by {mechanism}; {figures}"
+
+
+def _must_be_by(mechanism: str, one: Ours, two: Ours) -> None:
+    for server, other in ((one, two), (two, one)):
+        server.must_say(f"stream from {server.plan.domain} to {other.plan.domain} is established by {mechanism}")
+
+
+_PROXIES = {
+    proxy.page: proxy
+    for proxy in (
+        _nginx("nginx.conf"),
+        _nginx("nginx-certificates.conf", "X-Client-PEM"),
+        _caddy("Caddyfile", "example.org {", "example.org {\n    tls CERTIFICATE CERTIFICATE"),
+        _caddy("Caddyfile-certificates", "tls {", "tls CERTIFICATE CERTIFICATE {", "Client-Cert"),
+    )
+}
+
+SCENARIOS = [
+    Scenario(
+        f"proxies: {page} of the manual",
+        apart(_behind, page, "EXTERNAL" if proxy.header else "dialback"),
+        (proxy.command[0], *XMPPJS.needs),
+    )
+    for page, proxy in _PROXIES.items()
+]
