@@ -339,6 +339,13 @@ class Refused(ConfigTestCase):
         """A limit below 10 000 bytes is forbidden (RFC 6120, 13.12)."""
         self.refused(FEDERATED + "max_stanza_bytes = 9999\n", "federation.max_stanza_bytes", "9999", ">= 10000")
 
+    def test_trust_by_domain(self) -> None:
+        """The domains of exceptions are domains, their policies are policies."""
+        table = FEDERATED + "[federation.trust_by_domain]\n"
+        self.refused(table + '"a..b" = "external"\n', 'federation.trust_by_domain."a..b"')
+        self.refused(table + '"b.example" = "any"\n', "federation.trust_by_domain", '"any"')
+        self.assertEqual(self.load(table + '"B.example" = "external"\n').federation.trust_by_domain, {"b.example": "external"})
+
     def test_trust(self) -> None:
         """A policy nobody knows is refused with the names of those that are known."""
         self.refused(FEDERATED + 'trust = "any"\n', 'federation.trust: found "any"', '"external-or-dialback"')

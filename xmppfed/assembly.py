@@ -46,7 +46,7 @@ from xmppfed.services.c2s_tcp import C2STCP
 from xmppfed.services.c2s_ws import C2SWebSocket
 from xmppfed.services.clients import Clients
 from xmppfed.services.control import Command, Control, user_commands
-from xmppfed.services.federation import Federation, Trust
+from xmppfed.services.federation import Federation, Trust, TrustPolicy
 from xmppfed.services.gateway import (
     WITHOUT_TLS,
     BackendEndpoints,
@@ -195,7 +195,7 @@ class _Assembly:
             dialers,
             self._contexts,
             self._trust,
-            Trust(options.trust),
+            TrustPolicy(Trust(options.trust), {domain: Trust(value) for domain, value in options.trust_by_domain.items()}),
             world.storage.accounts,
             world.timeouts,
             options.max_stanza_bytes,
@@ -225,7 +225,7 @@ class _Assembly:
             dialers,
             None,
             self._trust,
-            Trust.DIALBACK_WITHOUT_VERIFIED_TLS,
+            TrustPolicy(Trust.DIALBACK_WITHOUT_VERIFIED_TLS),
             world.storage.accounts,
             world.timeouts,
             options.max_stanza_bytes,

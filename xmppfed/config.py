@@ -285,6 +285,8 @@ def _gateways(table: Table, domains: Mapping[str, DomainOptions], services: Serv
 
 def _federation(table: Table, domains: Mapping[str, DomainOptions], services: Services) -> FederationOptions:
     options = table.without("static_routes").convert(FederationOptions)
+    by_domain = table.table("trust_by_domain")
+    trust = {prepared(by_domain, name): value for name, value in options.trust_by_domain.items()}
     routes = table.table("static_routes")
     found = {}
     for name in routes.values:
@@ -292,7 +294,7 @@ def _federation(table: Table, domains: Mapping[str, DomainOptions], services: Se
         if domain in domains:
             raise routes.error(name, routes.values[name], "a domain served elsewhere", "This server serves it: remove it.")
         found[domain] = _static_route(routes, name, services)
-    return msgspec.structs.replace(options, static_routes=found)
+    return msgspec.structs.replace(options, static_routes=found, trust_by_domain=trust)
 
 
 def _static_route(routes: Table, name: str, services: Services) -> StaticRoute:

@@ -211,11 +211,14 @@ class StaticRoute(Options, frozen=True):
     addresses: tuple[str, ...] = ()
 
 
+TrustName = Literal["external", "external-or-dialback", "dialback-without-verified-tls"]
+
+
 class FederationOptions(Options, frozen=True):
     """What the services between servers share: `[services.s2s_ws]` and `[services.s2s_tcp]`."""
 
     trust: Annotated[
-        Literal["external", "external-or-dialback", "dialback-without-verified-tls"],
+        TrustName,
         Meta(
             description="How another domain proves itself. `external`: by its certificate only. "
             "`external-or-dialback`: else by dialback to a server whose TLS is verified. "
@@ -223,6 +226,10 @@ class FederationOptions(Options, frozen=True):
             examples=["external"],
         ),
     ] = "external-or-dialback"
+    trust_by_domain: Annotated[
+        dict[str, TrustName],
+        Meta(description="The same for one domain or another.", examples=[{"example.net": "external"}]),
+    ] = {}
     max_stanza_bytes: Annotated[
         int,
         Meta(ge=10_000, description="The longest stanza taken from a server (RFC 6120, 13.12).", examples=[262_144]),

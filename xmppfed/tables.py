@@ -103,7 +103,8 @@ class Table:
     def _rewritten(self, text: str, options: type[msgspec.Struct]) -> ConfigError:
         complaint = _COMPLAINT.fullmatch(text)
         assert complaint is not None  # Every group of the pattern is optional.
-        what, path = complaint["what"], complaint["path"] or ""
+        what = complaint["what"]
+        path = (complaint["path"] or "").partition("[...]")[0]  # msgspec does not say which entry of a dictionary
         of_another_type = complaint["got"] is not None or what.startswith("Invalid enum value")
         known = {field.encode_name: field.type for field in msgspec.structs.fields(options)}
         if unknown := _UNKNOWN.fullmatch(what):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Collection, Container, Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
 from typing import Any, Protocol
@@ -35,7 +36,7 @@ from xmppfed.services.reaching import Features, Reaching
 from xmppfed.services.trace import Trace, Traces
 from xmppfed.timeouts import Timeouts
 
-__all__ = ["MAX_QUESTIONS", "MAX_WAITING_QUESTIONS", "Federation", "SecretSource", "Trust"]
+__all__ = ["MAX_QUESTIONS", "MAX_WAITING_QUESTIONS", "Federation", "SecretSource", "Trust", "TrustPolicy"]
 
 MAX_QUESTIONS = 50  # dialback verifications under way at once: strangers make us look up and connect with each
 MAX_WAITING_QUESTIONS = 1000
@@ -48,6 +49,18 @@ class Trust(Enum):
     EXTERNAL = "external"
     EXTERNAL_OR_DIALBACK = "external-or-dialback"
     DIALBACK_WITHOUT_VERIFIED_TLS = "dialback-without-verified-tls"
+
+
+@dataclass(frozen=True, slots=True)
+class TrustPolicy:
+    """What is asked of other domains, and of some in particular."""
+
+    default: Trust = Trust.EXTERNAL_OR_DIALBACK
+    by_domain: Mapping[str, Trust] = field(default_factory=dict)
+
+    def of(self, domain: str) -> Trust:
+        """How this domain has to prove itself."""
+        return self.by_domain.get(domain, self.default)
 
 
 class SecretSource(Protocol):
@@ -73,7 +86,7 @@ class Federation(Service):
         dialers: Mapping[str, Dialer],
         contexts: ServerContexts | None,
         trust_roots: TrustRoots,
-        trust: Trust,
+        trust: TrustPolicy,
         secrets: SecretSource,
         timeouts: Timeouts,
         limit: int,
@@ -161,7 +174,7 @@ class Federation(Service):
         certificate = self.contexts is not None and self.contexts.certificate(pair.sender) is not None
         credentials = Credentials(authzid=pair.sender, certificate=certificate)
         features: list[Feature] = [InitiatingSASL(partial(_mechanism, credentials))]
-        if self.trust is not Trust.EXTERNAL:  # who is asked back by dialback has to answer, which that policy forbids
+        if self.trust.of(pair.to) is not Trust.EXTERNAL:  # who is asked back by dialback has to answer, which that policy forbids
             features.append(InitiatingDialback(pair, partial(dialback_key, secret)))
         return features
 
@@ -205,7 +218,7 @@ class Federation(Service):
 
     def prove_server(self, domain: str, accepted: Collection[str], certificate: PeerCertificate | None) -> Proof:
         """Whether a server that we reached is the domain; `accepted` are names that a trusted document delegated to."""
-        if self.trust is Trust.DIALBACK_WITHOUT_VERIFIED_TLS:
+        if self.trust.of(domain) is Trust.DIALBACK_WITHOUT_VERIFIED_TLS:
             return Proof()
         vouched = self.vouching.known(domain)
         return prove(domain, certificate, moment(self.clock), accepted=accepted, vouched=vouched)

@@ -158,7 +158,7 @@ class Incoming:
 
     def _accept(self, local: str) -> None:
         problem = self._proof.problem
-        if problem and self._federation.trust is Trust.EXTERNAL:
+        if problem and self._federation.trust.of(self._domain) is Trust.EXTERNAL:
             self._stream.fail(StreamError(StreamCondition.NOT_AUTHORIZED, f"{problem[0].upper()}{problem[1:]}."))
             return
         if problem:
@@ -181,7 +181,7 @@ class Incoming:
         features: list[Feature] = []
         if external:
             features.append(self._external)
-        if self._federation.trust is not Trust.EXTERNAL:
+        if self._federation.trust.of(self._domain) is not Trust.EXTERNAL:
             features.append(self._dialback)
         features.append(Offers(after=self._router.handlers.offers("server")))
         return features
@@ -222,6 +222,8 @@ class Incoming:
             return StanzaError(StanzaCondition.ITEM_NOT_FOUND, text=f"{pair.to} is not served here.")
         if why := self._federation.refuses_sender(pair.sender):
             return StanzaError(StanzaCondition.NOT_ALLOWED, text=f"Found a stream from {pair.sender}; {why}.")
+        if self._federation.trust.of(pair.sender) is Trust.EXTERNAL:  # also on the stream of a domain that may use dialback
+            return StanzaError(StanzaCondition.NOT_ALLOWED, text=f"{pair.sender} proves itself by its certificate here.")
         if len(self._pairs) >= MAX_PAIRS:
             return StanzaError(StanzaCondition.RESOURCE_CONSTRAINT, text=f"More than {MAX_PAIRS} pairs on one stream.")
         return None
