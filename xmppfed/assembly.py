@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -46,6 +47,7 @@ from xmppfed.services.c2s_tcp import C2STCP
 from xmppfed.services.c2s_ws import C2SWebSocket
 from xmppfed.services.clients import Clients
 from xmppfed.services.control import Command, Control, user_commands
+from xmppfed.services.explaining import explaining_commands
 from xmppfed.services.federation import Federation, Trust, TrustPolicy
 from xmppfed.services.gateway import (
     WITHOUT_TLS,
@@ -135,6 +137,7 @@ class _Assembly:
         self._sessions, self._handlers = Sessions(config.max_sessions), Handlers()
         self._remotes = Remotes(world.reactor, self._connect, world.timeouts)
         self._router = Router(config.domains, self._sessions, self._remotes, self._handlers)
+        self._refused: deque[str] = deque()
         known = _known(world.modules)
         self._server = Server(
             config, self._contexts, self._trust, self._router, world.storage, self._sessions, self._remotes, known
@@ -272,6 +275,7 @@ class _Assembly:
     def _add_http(self, options: HTTPOptions) -> None:
         services = self._config.services
         self._add(http := self._http(options))
+        self._refused = http.refused
         if services.c2s_ws is not None:
             policy = ClientPolicy(
                 frozenset(services.c2s_ws.anonymous),
@@ -374,7 +378,9 @@ class _Assembly:
             services = [_name(service) for service in self._server.services]
             return {"pid": os.getpid(), "domains": list(self._config.domains), "services": services}
 
-        return {**users, "user/delete": delete, "reload": reload, "status": status}
+        domains = [*self._config.domains, *self._config.gateways]
+        explaining = explaining_commands(self._server.federation, domains, self._refused)
+        return {**users, **explaining, "user/delete": delete, "reload": reload, "status": status}
 
 
 def _proxies(options: HTTPOptions) -> TrustedProxies:

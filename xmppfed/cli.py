@@ -8,9 +8,10 @@ import os
 import socket
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from datetime import UTC, datetime
+from functools import partial
 from getpass import getpass
 from pathlib import Path
 from typing import Any, TextIO
@@ -23,6 +24,7 @@ from xmppfed.config import Config
 from xmppfed.core.identity import domain_name_matched
 from xmppfed.core.jid import prepare_domain
 from xmppfed.errors import XMPPFedError
+from xmppfed.explained import check_lines, explain_lines, stream_lines
 from xmppfed.net.certificates import load_certificate, presented_names, validity_problem
 from xmppfed.net.issuing import VALIDITY, self_signed
 from xmppfed.new_server import CONFIG, DATA_DIR, NewServer
@@ -70,6 +72,14 @@ def _parser() -> ArgumentParser:
     commands.add_parser("check", help="read the configuration as a start would").set_defaults(run=_check)
     commands.add_parser("reload", help="the running server reads certificates and trust anchors again").set_defaults(run=_reload)
     commands.add_parser("status", help="what the running server says of itself").set_defaults(run=_status)
+    for name, words, lines in (
+        ("explain", "how another domain is reached, and why not", explain_lines),
+        ("check-domain", "how a domain of this server is reached by others", check_lines),
+    ):
+        command = commands.add_parser(name, help=words)
+        command.add_argument("domain", metavar="DOMAIN")
+        command.set_defaults(run=partial(_explain, name, lines))
+    commands.add_parser("s2s", help="the streams to and from other servers").set_defaults(run=_s2s)
     init = commands.add_parser("init", help="write the configuration of a new server")
     init.add_argument("domain", metavar="DOMAIN")
     init.add_argument("--self-signed", action="store_true", help="with a certificate that nobody vouches for, for a trial")
@@ -113,6 +123,16 @@ def _reload(arguments: Namespace, _: TextIO) -> None:
 
 def _status(arguments: Namespace, _: TextIO) -> None:
     _print(_ask(_connected(_load(arguments)), "status", {}))
+
+
+def _explain(name: str, lines: Callable[[dict[str, Any]], Iterable[str]], arguments: Namespace, _: TextIO) -> None:
+    for line in lines(_ask(_connected(_load(arguments)), name, {"domain": arguments.domain})):
+        print(line)
+
+
+def _s2s(arguments: Namespace, _: TextIO) -> None:
+    for line in stream_lines(_ask(_connected(_load(arguments)), "s2s", {})["streams"]):
+        print(line)
 
 
 def _check(arguments: Namespace, _: TextIO) -> None:

@@ -71,9 +71,16 @@ class Handshakes(ServerCase):
         self.refused(400, b"wanted HTTP/1.1", version="HTTP/1.0")
 
     def test_no_upgrade(self) -> None:
-        """hs-no-upgrade: 426 with the headers, and a text for who has a reverse proxy that drops them."""
-        for changes in ({"Upgrade": None}, {"Connection": None}, {"Connection": "keep-alive"}, {"Upgrade": "h2c"}):
-            peer = self.refused(426, b"reverse proxy", b"Upgrade and Connection", **changes)
+        """hs-no-upgrade: 426 with the headers, and a text that names the one that a reverse proxy has dropped."""
+        cases: list[tuple[dict[str, str | None], bytes]] = [
+            ({"Upgrade": None}, b"Found no Upgrade: websocket;"),
+            ({"Connection": None}, b"Found no Connection: Upgrade;"),
+            ({"Connection": "keep-alive"}, b"Found no Connection: Upgrade;"),
+            ({"Upgrade": "h2c"}, b"Found no Upgrade: websocket;"),
+            ({"Upgrade": None, "Connection": None}, b"Found no Upgrade: websocket and no Connection: Upgrade;"),
+        ]
+        for changes, missing in cases:
+            peer = self.refused(426, b"reverse proxy", missing, **changes)
             self.assertIn(b" 426 Upgrade Required\r\n", peer.head)
             for header in (b"upgrade: websocket", b"connection: upgrade", b"sec-websocket-version: 13", b"text/plain"):
                 self.assertIn(header, peer.head.lower())

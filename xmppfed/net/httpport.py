@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import b64decode
 from binascii import Error as Base64Error
+from collections import deque
 from typing import Any
 
 from autobahn.twisted.resource import WebSocketResource
@@ -102,15 +103,17 @@ class StreamResource(WebSocketResource):
 
     _log = Logger()
 
-    def __init__(self, factory: StreamServerFactory) -> None:
-        """`factory` makes the protocols to which connections are handed over."""
+    def __init__(self, factory: StreamServerFactory, refused: deque[str] | None = None) -> None:
+        """`factory` makes the protocols to which connections are handed over; `refused` gets why others were not."""
         super().__init__(factory)
+        self._refused: deque[str] = deque(maxlen=16) if refused is None else refused
 
     def render(self, request: Request) -> Any:
         """Refuse with the status that tells why, or hand over."""
         refusal = _refusal(request)
         if refusal is not None:
             status, text = refusal
+            self._refused.append(text.strip())
             request.setResponseCode(status, _PHRASES[status])
             request.setHeader(b"content-type", b"text/plain; charset=utf-8")
             if status == 405:
@@ -138,9 +141,11 @@ def _refusal(request: Request) -> tuple[int, str] | None:
     if request.clientproto != b"HTTP/1.1":
         return 400, "Found another version of HTTP; wanted HTTP/1.1, which WebSocket needs.\n"
     upgrade, connection = (_tokens(request, name, fold=True) for name in (b"upgrade", b"connection"))
-    if b"websocket" not in upgrade or b"upgrade" not in connection:
-        hint = "a reverse proxy in between must pass on the headers Upgrade and Connection"
-        return 426, f"This is the place for XMPP over WebSocket. Found no request to upgrade; {hint}.\n"
+    wanted = (("Upgrade: websocket", b"websocket", upgrade), ("Connection: Upgrade", b"upgrade", connection))
+    missing = [header for header, word, found in wanted if word not in found]
+    if missing:
+        hint = "a reverse proxy in between must pass it on"
+        return 426, f"This is the place for XMPP over WebSocket. Found no {' and no '.join(missing)}; {hint}.\n"
     if _tokens(request, b"sec-websocket-version") != [b"13"]:
         return 426, "Found another Sec-WebSocket-Version; wanted 13.\n"
     if not _is_key(_tokens(request, b"sec-websocket-key")):

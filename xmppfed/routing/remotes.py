@@ -98,6 +98,12 @@ class Remotes:
         else:
             lane.deliver(stanza)
 
+    def stands(self, pair: Pair) -> bool:
+        """Whether a stream takes what is sent for the pair."""
+        remote = self._remotes.get(pair.to)
+        lane = None if remote is None else remote.lanes.get(pair.sender)
+        return lane is not None and lane.deliver is not None
+
     def established(self, pair: Pair, deliver: Callable[[Stanza], None]) -> None:
         """`pair` may speak on a stream: what waits goes there first, in its order (RFC 6120, 10.1), then what comes.
 

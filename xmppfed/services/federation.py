@@ -137,6 +137,16 @@ class Federation(Service):
             return
         self.remotes.established(pair, outgoing.send)
 
+    async def explain(self, pair: Pair) -> Trace:
+        """How `pair.to` is reached: what was done to make the stream that stands, or else what is done now to make one."""
+        trace = self.traces.of(pair.to)
+        if trace is None or trace.pair != pair or not self.remotes.stands(pair):
+            self.discovery.expire(pair.to)
+            await self._connect(pair)
+            trace = self.traces.of(pair.to)
+        assert trace is not None  # that is the last that was written down
+        return trace
+
     def _fault(self, failure: Failure, pair: Pair) -> None:
         """A fault of ours, of which no detail leaves the house; what waits must not wait for nothing."""
         self.log.failure("fault while connecting to {domain}", failure, domain=pair.to)

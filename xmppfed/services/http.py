@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -75,7 +76,10 @@ class HTTPService(MultiService):
         self.root = Resource()
         self._admission = admission = Admission(each=None) if behind_proxy else Admission()
         protocol = FastStreamServerProtocol if fast_path else StreamServerProtocol
-        streams = StreamResource(StreamServerFactory(self, reactor, timeouts, FIRST_LIMIT, admission, protocol, proxies))
+        self.refused: deque[str] = deque(maxlen=16)
+        """Why handshakes for WebSocket were refused, the last of them."""
+        made = StreamServerFactory(self, reactor, timeouts, FIRST_LIMIT, admission, protocol, proxies)
+        streams = StreamResource(made, self.refused)
         for path in PATHS:
             self.root.putChild(path, streams)
         factory: Any = HTTPPort(self.root, reactor, timeouts, admission)

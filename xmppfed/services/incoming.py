@@ -119,6 +119,12 @@ class Incoming:
             case _:
                 pass  # Established needs nothing of us
 
+    def describe(self) -> dict[str, object]:
+        """What an operator is told of it."""
+        pairs = sorted((pair.sender, pair.to) for pair in self._pairs)
+        mechanism, proof = self._stream.mechanism, self._proof.by
+        return {"direction": "in", "pairs": pairs, "address": self._arrival.address, "mechanism": mechanism, "proof": proof}
+
     def end(self, error: StreamError) -> None:
         """End the stream with an error."""
         self._connection.fail(error)

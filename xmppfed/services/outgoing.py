@@ -83,6 +83,17 @@ class Outgoing:
         """By what the stream is authenticated."""
         return self._connection.stream.mechanism
 
+    @property
+    def offered(self) -> tuple[str, ...]:
+        """The names of the features that the server offers."""
+        features = self._connection.stream.offered
+        return () if features is None else tuple(printable(feature.tag) for feature in features.elements())
+
+    def describe(self) -> dict[str, object]:
+        """What an operator is told of it."""
+        pairs = [(self._pair.sender, self._pair.to)] if self._established else []
+        return {"direction": "out", "pairs": pairs, "address": "", "mechanism": self.mechanism, "proof": self._proof.by}
+
     def close(self) -> None:
         """The stream has done what it was for."""
         self._connection.close()

@@ -116,7 +116,10 @@ class Reaching:
 
     async def _finish(self, outgoing: Outgoing, attempt: Attempt) -> bool:
         """The winner authenticates."""
-        await outgoing.ready
+        try:
+            await outgoing.ready
+        finally:
+            attempt.features = outgoing.offered
         attempt.outcome, attempt.mechanism = Outcome.READY, outgoing.mechanism
         return True
 

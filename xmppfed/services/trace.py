@@ -33,7 +33,8 @@ class Attempt:
     """One try to open a stream at one address of a candidate, which says where it was learnt.
 
     `began` is seconds after the trace did. `wanted` are the names that the certificate may be for, `seen` those that it
-    was for; `proof` says by what it was believed. `server_names` are the names that were asked for by SNI.
+    was for; `proof` says by what it was believed. `server_names` are the names that were asked for by SNI, `features`
+    those that the server's stream offered last.
     """
 
     candidate: Candidate
@@ -46,6 +47,7 @@ class Attempt:
     server_names: list[str] = field(default_factory=list)
     seen: str = ""
     proof: str = ""
+    features: tuple[str, ...] = ()
     mechanism: str = ""
 
     def __str__(self) -> str:
