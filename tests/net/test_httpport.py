@@ -72,7 +72,7 @@ class Handshakes(ServerCase):
 
     def test_no_upgrade(self) -> None:
         """hs-no-upgrade: 426 with the headers, and a text that names the one that a reverse proxy has dropped."""
-        cases: list[tuple[dict[str, str | None], bytes]] = [
+        cases: list[tuple[dict[str, Any], bytes]] = [
             ({"Upgrade": None}, b"Found no Upgrade: websocket;"),
             ({"Connection": None}, b"Found no Connection: Upgrade;"),
             ({"Connection": "keep-alive"}, b"Found no Connection: Upgrade;"),
