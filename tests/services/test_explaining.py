@@ -84,7 +84,7 @@ class Reached(ExplainingCase):
         self.assertEqual(next(stream_lines(self.ask("s2s")["streams"])).split(" (")[0], f"out: {OURS} to {THEIRS}")
         self.commands = other
         (line,) = stream_lines(self.ask("s2s")["streams"])
-        self.assertRegex(line, rf"in: {OURS} to {THEIRS} \(127\.0\.0\.1, EXTERNAL\)")
+        self.assertRegex(line, rf"in: {OURS} to {THEIRS} \(127\.0\.0\.2, EXTERNAL\)")
 
     def test_check_domain(self) -> None:
         """Seen from outside we reach ourselves, and our answer proves it."""

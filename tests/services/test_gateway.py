@@ -188,7 +188,7 @@ class Backend(Hand):
             self.assertIn("<invalid-from ", self.say(peer, MESSAGE.format(f"tybalt@{sender}")))
             peer, came = self.opened(sender)
             self.assertIn("<invalid-from ", came)
-            self.assertIn(f"wanted one of {BACKEND}", came)
+            self.assertIn(f"wanted {BACKEND}", came)
         self.romeo.expect_nothing()
 
     def test_key(self) -> None:
@@ -219,7 +219,7 @@ class Strangers(Hand):
         assert server is not None
         self.assertFalse(server.speaks_for("mars.example"))
         self.assertTrue(server.speaks_for(BACKEND))
-        self.assertEqual(server.refuses_sender(BACKEND), "that is served here")
+        self.assertEqual(server.refuses_sender(BACKEND), "is served here")
 
     def test_stopped(self) -> None:
         """With the edge its streams end, and the listener."""

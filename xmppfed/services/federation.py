@@ -223,8 +223,8 @@ class Federation(Service):
         return domain in self.domains
 
     def refuses_sender(self, domain: str) -> str | None:
-        """Why no stream that comes in can be from the domain, whoever sends it."""
-        return "that is served here" if domain in self.domains else None
+        """Why no stream that comes in can be from the domain, whoever sends it: what the domain is."""
+        return "is served here" if domain in self.domains else None
 
     def prove_server(self, domain: str, accepted: Collection[str], certificate: PeerCertificate | None) -> Proof:
         """Whether a server that we reached is the domain; `accepted` are names that a trusted document delegated to."""

@@ -64,7 +64,7 @@ class Backends(Federation):
 
     def refuses_sender(self, domain: str) -> str | None:
         """A backend speaks for its own domain."""
-        return None if domain in self.gateways else f"wanted one of {', '.join(self.gateways)}"
+        return None if domain in self.gateways else f"is no domain of a gateway; wanted {' or '.join(self.gateways)}"
 
     async def ask_about_client(self, domain: str, certificate: PeerCertificate) -> Proof:
         """Nobody else is asked: whatever certificate a backend shows, it is not what it is known by."""

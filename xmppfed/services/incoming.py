@@ -180,7 +180,7 @@ class Incoming:
         if sender and not self._domain:
             return StreamError(StreamCondition.IMPROPER_ADDRESSING, f"Found {ascii(sender)[:64]} as 'from'; wanted a domain.")
         if self._domain and (why := self._federation.refuses_sender(self._domain)):
-            return StreamError(StreamCondition.INVALID_FROM, f"Found {self._domain} as 'from'; {why}.")
+            return StreamError(StreamCondition.INVALID_FROM, f"Found {self._domain} as 'from'; that {why}.")
         return None
 
     def _features(self, *, external: bool) -> list[Feature]:
@@ -227,7 +227,7 @@ class Incoming:
         if not self._federation.speaks_for(pair.to):
             return StanzaError(StanzaCondition.ITEM_NOT_FOUND, text=f"{pair.to} is not served here.")
         if why := self._federation.refuses_sender(pair.sender):
-            return StanzaError(StanzaCondition.NOT_ALLOWED, text=f"Found a stream from {pair.sender}; {why}.")
+            return StanzaError(StanzaCondition.NOT_ALLOWED, text=f"{pair.sender} {why}.")
         if self._federation.trust.of(pair.sender) is Trust.EXTERNAL:  # also on the stream of a domain that may use dialback
             return StanzaError(StanzaCondition.NOT_ALLOWED, text=f"{pair.sender} proves itself by its certificate here.")
         if len(self._pairs) >= MAX_PAIRS:
