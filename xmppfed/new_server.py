@@ -28,9 +28,11 @@ MODULES = (
     "blocking",
     "delay",
     "stanza_ids",
+    "last_activity",
     "roster",
     "offline",
     "carbons",
+    "csi",
 )
 """What a new server has: what clients ask for and what harms nobody. The order is that of the hooks."""
 MODULE_TABLES = "\n".join(f"[modules.{name}]" for name in MODULES)

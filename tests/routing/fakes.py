@@ -26,6 +26,7 @@ class RecordingSession:
         self._jid = JID.parse(jid)
         self.delivered: list[Stanza] = []
         self.errors: list[StreamError] = []
+        self.resting = False
         self.confirming: list[Callable[[], None]] = []
 
     @property
@@ -37,6 +38,9 @@ class RecordingSession:
 
     def confirm(self, done: Callable[[], None]) -> None:
         self.confirming.append(done)
+
+    def rest(self, resting: bool) -> None:
+        self.resting = resting
 
     def end(self, error: StreamError) -> None:
         self.errors.append(error)

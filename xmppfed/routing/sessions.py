@@ -28,6 +28,9 @@ class Session(Protocol):
     def deliver(self, stanza: Stanza) -> None:
         """Write `stanza` to the client. Whatever goes wrong with the stream is the session's own business."""
 
+    def rest(self, resting: bool) -> None:
+        """Whether nobody looks at the client now: then what can wait may wait, and is made good for when somebody does."""
+
     def confirm(self, done: Callable[[], None]) -> None:
         """Call `done` once the client has shown that it got all that was delivered so far; if the session ends, never."""
 

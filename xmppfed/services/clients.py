@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Iterable
 from typing import Any
 
 from twisted.application.service import Service
@@ -36,6 +36,7 @@ from xmppfed.core.negotiation.feature import Feature
 from xmppfed.core.negotiation.offers import Offers
 from xmppfed.core.negotiation.sasl import ReceivingSASL
 from xmppfed.core.negotiation.sasl2 import ReceivingSASL2, user_agent_id
+from xmppfed.core.rest import Rest
 from xmppfed.core.sasl.steps import Claim
 from xmppfed.core.stanza import Stanza
 from xmppfed.errors import (
@@ -128,6 +129,7 @@ class ClientSession:
         self.jid = JID("", "", "")
         self._full = self._bare = ""
         self._receipts = Receipts(connection.timeouts.confirmation)
+        self._rest: Rest | None = None
         self._ended = False
 
     @property
@@ -139,7 +141,20 @@ class ClientSession:
 
     def deliver(self, stanza: Stanza) -> None:
         """Send a stanza to the client."""
-        self._connection.send(stanza)
+        if self._rest is None:
+            self._connection.send(stanza)
+        else:
+            self._send_all(self._rest.take(stanza))
+
+    def rest(self, resting: bool) -> None:
+        """Keep back what can wait (XEP-0352), or send it."""
+        kept, self._rest = self._rest, Rest() if resting else None
+        if kept is not None:
+            self._send_all(kept.flush())
+
+    def _send_all(self, stanzas: Iterable[Stanza]) -> None:
+        for stanza in stanzas:
+            self._connection.send(stanza)
 
     def confirm(self, done: Callable[[], None]) -> None:
         """Ask the client for a sign that it has got everything so far."""
