@@ -248,6 +248,15 @@ class Commands(AssemblyCase):
         for raw in (bound, unbound, nurse, again):
             raw.drop()
 
+    def test_modules_forget_who_is_deleted(self) -> None:
+        """They hear of it, connected or not: nothing of the account may be left in their memory."""
+        made = self.start(control=True)
+        left: list[JID] = []
+        made.router.handlers.add(("session", "left"), left.append, "m")
+        self.ask("user/add", address=JULIET, password="wherefore")
+        self.ask("user/delete", address=JULIET)
+        self.assertEqual(left, [JID.parse(JULIET)])
+
     def test_delete_nobody(self) -> None:
         """Who is not there cannot be deleted: the command fails and ends nobody's stream."""
         self.start(control=True)

@@ -270,7 +270,7 @@ class WrongUseTests(SynchronousTestCase):
             "@iq: the target 'servr' is unknown. Wanted: server, account, stranger.",
         )
         self.assertIn("Wanted: server, undeliverable.", self.refused(message, "own"))
-        self.assertIn("Wanted: own, subscription.", self.refused(presence, "routed"))
+        self.assertIn("Wanted: own, subscription, failed.", self.refused(presence, "routed"))
         self.assertIn("Wanted: sent, received, routed.", self.refused(hook, "own"))
         self.assertIn("Wanted: binding, ended, left.", self.refused(session, "own"))
         self.assertIn("Wanted: stranger, client, server.", self.refused(offer, "account"))

@@ -368,6 +368,7 @@ class _Assembly:
             answer = await users["user/delete"](arguments)
             account = JID.parse(arguments["address"])
             self._clients.end_account(account, StreamError(StreamCondition.NOT_AUTHORIZED, "The account was deleted."))
+            self._sessions.left(account)  # Modules may remember it, though it was not connected.
             return answer
 
         async def reload(_: dict[str, Any]) -> object:

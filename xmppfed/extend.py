@@ -86,9 +86,9 @@ MessagePoint: TypeAlias = Literal["server", "undeliverable"]
 """`server`: take messages for our domains. `undeliverable`: take those of type normal or chat for an address where nobody
 is available."""
 
-PresencePoint: TypeAlias = Literal["own", "subscription"]
+PresencePoint: TypeAlias = Literal["own", "subscription", "failed"]
 """`own`: look on when a local resource changes its presence; the method gets the `Resource` as its second argument.
-`subscription`: take requests and probes for accounts."""
+`subscription`: take requests and probes for accounts. `failed`: take presence that came back to an account as an error."""
 
 SessionPoint: TypeAlias = Literal["binding", "ended", "left"]
 """`binding`: read what is needed of an account (a JID) before a resource of it is bound. `ended`: a `Resource` is gone.

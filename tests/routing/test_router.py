@@ -411,6 +411,17 @@ class SubscriptionTests(SynchronousTestCase):
                 town.say("presence", type, to)
         self.assertEqual((len(taken), balcony.take()), (20, []))
 
+    def test_what_came_back(self) -> None:
+        """Presence that the server sent for an account, and that came back, goes to its module; without one it is ignored.
+        Sessions do not see it."""
+        town = Town()
+        balcony = town.session(BALCONY, 1)
+        self.assertEqual(town.say("presence", "error", BARE), [])
+        taken: list[Stanza] = []
+        town.handlers.add(("presence", "failed"), taken.append, "roster")
+        town.say("presence", "error", BARE)
+        self.assertEqual(([each.type for each in taken], balcony.take()), (["error"], []))
+
     def test_nobody_there(self) -> None:
         """Without such a module they are ignored."""
         self.assertEqual(Town().say("presence", "subscribe", BARE), [])

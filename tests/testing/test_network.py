@@ -15,7 +15,7 @@ from autobahn.twisted.websocket import (
 from OpenSSL.crypto import FILETYPE_PEM, load_certificate, load_privatekey
 from twisted.application import strports
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import TCP4ClientEndpoint, serverFromString, wrapClientTLS
+from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint, serverFromString, wrapClientTLS
 from twisted.internet.error import (
     ConnectionAborted,
     ConnectionDone,
@@ -341,6 +341,37 @@ class Cruelty(SynchronousTestCase):
         self.network.advance(0.2)
         self.failureResultOf(connecting, TimeoutError, TCPTimedOutError)
         self.network.check_clean()
+
+    def test_separate(self) -> None:
+        """Two hosts do not reach each other, in either direction, until they are rejoined; others reach both, and what stood
+        before stands."""
+        one, other = "127.0.0.2", "127.0.0.3"
+        standing = TCP4ServerEndpoint(self.network.host(other), 1, interface=other).listen(Remembering())
+        self.successResultOf(standing)
+        before = self.reach(self.network.host(one), other)
+        self.network.separate(one, other)
+        for host, reached in ((one, False), ("127.0.0.4", True)):
+            found = self.reach(self.network.host(host), other)
+            self.assertEqual(found.called, reached)
+        self.network.rejoin()
+        self.assertTrue(self.reach(self.network.host(one), other).called)
+        self.assertIsNone(self.successResultOf(before).lost)
+
+    def reach(self, reactor: Any, address: str) -> Deferred[Any]:
+        """A connection from one host to another, as far as it got."""
+        connecting: Deferred[Any] = TCP4ClientEndpoint(reactor, address, 1).connect(Remembering())
+        self.network.pump()
+        return connecting
+
+    def test_host(self) -> None:
+        """A host's connections come from its address, unless they say otherwise; the rest of the reactor is everybody's."""
+        reactor = self.network.host("127.0.0.2")
+        self.assertIs(reactor.seconds.__self__, self.network.reactor)
+        self.successResultOf(TCP4ServerEndpoint(reactor, 1, interface="127.0.0.3").listen(Remembering()))
+        self.reach(reactor, "127.0.0.3")
+        TCP4ClientEndpoint(reactor, "127.0.0.3", 1, bindAddress=("127.0.0.9", 0)).connect(Remembering())
+        self.network.pump()
+        self.assertEqual([link.client[0] for link in self.network.links], ["127.0.0.2", "127.0.0.9"])
 
     def test_cut(self) -> None:
         """A cut is a lost connection on both sides, and what was under way is lost."""

@@ -49,7 +49,7 @@ TARGETS = ("server", "account", "stranger")
 POINTS = {
     "hook": ("sent", "received", "routed"),
     "message": ("server", "undeliverable", "delivered"),
-    "presence": ("own", "subscription"),
+    "presence": ("own", "subscription", "failed"),
     "session": ("binding", "ended", "left"),
     "stream": ("broken",),
 }

@@ -218,8 +218,15 @@ class Router:
         self._give(stanza, "message", "server")
 
     def _subscription(self, stanza: Stanza, whom: object) -> None:
-        if ("presence", "subscription") in self._takers:
-            self._give(stanza, "presence", "subscription")
+        self._give_presence(stanza, "subscription")
+
+    def _failed_presence(self, stanza: Stanza, whom: object) -> None:
+        self._give_presence(stanza, "failed")
+
+    def _give_presence(self, stanza: Stanza, point: str) -> None:
+        """To the module that takes it; without one it is ignored."""
+        if ("presence", point) in self._takers:
+            self._give(stanza, "presence", point)
 
     def _show(self, stanza: Stanza, account: Account) -> None:
         """A resource becomes available, or changes (RFC 6121, 4.2.2 and 4.4.2)."""
@@ -431,6 +438,7 @@ _TO_ACCOUNT: Mapping[str, _Rules[Account]] = {
         {
             None: Router._deliver_to_available,
             "unavailable": Router._deliver_to_available,
+            "error": Router._failed_presence,
             **_SUBSCRIPTIONS,
             _OTHER: Router._drop,
         }

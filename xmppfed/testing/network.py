@@ -94,6 +94,15 @@ class Network:
         """Never answer who connects to these addresses from now on."""
         self.reactor.wiring.blackholes.update(canonical(address) for address in addresses)
 
+    def separate(self, one: str, other: str) -> None:
+        """Never answer from now on who connects from one of these addresses to the other; connections stay."""
+        self.reactor.wiring.separated.add(frozenset((canonical(one), canonical(other))))
+
+    def rejoin(self) -> None:
+        """Let everybody be reached again who was separated or fell into a black hole."""
+        self.reactor.wiring.separated.clear()
+        self.reactor.wiring.blackholes.clear()
+
     def cut(self, which: Callable[[Link], bool] = _every) -> int:
         """Reset connections, so that both sides lose them (ConnectionLost) at the next pump; returns how many.
 

@@ -43,7 +43,7 @@ class Wiring:
     """What the sockets of one network share: who listens where, and how bytes travel.
 
     `latency` is in seconds, one way. `largest_read` is the most bytes one read yields, or None. Nothing is ever heard
-    from an address in `blackholes`.
+    from an address in `blackholes`, nor between two that are in `separated`.
     """
 
     def __init__(self, seconds: Callable[[], float]) -> None:
@@ -51,6 +51,7 @@ class Wiring:
         self.latency = 0.0
         self.largest_read: int | None = None
         self.blackholes: set[str] = set()
+        self.separated: set[frozenset[str]] = set()
         self.sockets: dict[int, ListeningSocket | StreamSocket] = {}
         self.listeners: list[ListeningSocket] = []
         self.links: list[Link] = []
@@ -68,7 +69,7 @@ class Wiring:
 
     def connect(self, client: StreamSocket, server: Address) -> None:
         """Begin a connection; the answer arrives at the client's socket like everything else."""
-        if server[0] in self.blackholes:
+        if server[0] in self.blackholes or {client.name[0], server[0]} in self.separated:
             return
         if (listener := self.listener(*server)) is None:
             client.arrive(error=ECONNREFUSED)

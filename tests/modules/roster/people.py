@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -22,10 +22,11 @@ class People(SynchronousTestCase):
     """A federation of two domains."""
 
     configuration: dict[str, Settings] = {}
+    wire: Literal["memory", "websocket"] = "memory"
 
     def setUp(self) -> None:
         """Start the servers."""
-        self.federation = Federation(CAPULET, MONTAGUE, wire="memory", configuration=self.configuration)
+        self.federation = Federation(CAPULET, MONTAGUE, wire=self.wire, configuration=self.configuration)
         self.addCleanup(self.federation.cleanup)
 
     def come(self, address: str, *, presence: bool = True, interested: bool = True) -> Client:

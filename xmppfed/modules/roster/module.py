@@ -17,10 +17,12 @@ from xmppfed.extend import (
     Host,
     Module,
     Options,
+    Pair,
     Resource,
     Stanza,
     StanzaCondition,
     StanzaError,
+    broken,
     hook,
     iq,
     offer,
@@ -30,6 +32,7 @@ from xmppfed.extend import (
     subscribed,
     watchers,
 )
+from xmppfed.modules.roster.elsewhere import Elsewhere
 from xmppfed.modules.roster.presences import Presences, may_see
 from xmppfed.modules.roster.pushes import Pushes
 from xmppfed.modules.roster.rosters import Rosters
@@ -64,9 +67,15 @@ class Roster(Module):
         self._rosters = Rosters(host)
         self._pushes = Pushes(host)
         self._presences = Presences(host, self._rosters)
+        self._elsewhere = Elsewhere(host, self._rosters, self._presences)
         self._subscriptions = Subscriptions(
             host, self._rosters, self._presences, self._pushes, options.max_contacts, options.max_requests
         )
+
+    def stopService(self) -> None:
+        """Ask nobody any more."""
+        self._elsewhere.doubts.stop()
+        super().stopService()
 
     # The roster.
 
@@ -133,6 +142,7 @@ class Roster(Module):
     def left(self, account: JID) -> None:
         """The roster need not be in memory."""
         self._rosters.forget(str(account))
+        self._elsewhere.forget(str(account))
 
     @hook("sent")
     def sent(self, stanza: Stanza) -> Stanza | None:
@@ -169,6 +179,26 @@ class Roster(Module):
             self._presences.answer(str(account), roster, stanza)
         else:
             await self._subscriptions.received(stanza, stanza.attributes["type"])
+
+    # What other servers say, and whether it can be relied on.
+
+    @hook("received")
+    def received(self, stanza: Stanza) -> Stanza:
+        """Presence of people elsewhere is remembered; it passes in any case."""
+        self._elsewhere.received(stanza, _sender(stanza))
+        return stanza
+
+    @presence("failed")
+    def failed(self, stanza: Stanza) -> None:
+        """Presence that could not be delivered to another domain: we do not know who is there."""
+        sender = _sender(stanza)
+        if sender.domain not in self.host.domains:
+            self._elsewhere.doubts.unreachable(sender.domain)
+
+    @broken
+    def broke(self, pair: Pair) -> None:
+        """What another server wanted to say may be lost."""
+        self._elsewhere.doubts.broken(pair.sender)
 
     @subscribed
     async def sees(self, account: JID, watcher: JID) -> bool:

@@ -22,8 +22,12 @@ class Presences:
     def __init__(self, host: Host, rosters: Rosters) -> None:
         self._host = host
         self._rosters = rosters
-        self._shown: set[Resource] = set()
+        self._shown: dict[Resource, None] = {}
         """The resources that their subscribers know to be available."""
+
+    def accounts(self) -> list[str]:
+        """The accounts that are available."""
+        return list(dict.fromkeys(str(resource.session.jid.bare) for resource in self._shown))
 
     # What a resource says of itself.
 
@@ -35,7 +39,7 @@ class Presences:
             self._host.route(presence.with_attributes(to=jid))
         resource.directed = {to: available for to, available in resource.directed.items() if available}
         if resource not in self._shown:
-            self._shown.add(resource)
+            self._shown[resource] = None
             self._ask_contacts(account, roster, resource)
             for contact in roster.waiting():  # RFC 6121, 3.1.3: at every login, until it is answered.
                 if not self._host.blocks(account, JID.parse(contact.jid)):
@@ -46,7 +50,7 @@ class Presences:
         told of itself by directed presence (RFC 6121, 4.5.2 and 4.6.3)."""
         told, resource.directed = resource.directed, {}
         roster = self._roster(str(resource.session.jid.bare)) if resource in self._shown else Roster()
-        self._shown.discard(resource)
+        self._shown.pop(resource, None)
         for jid in self._reached(roster):
             if told.get(jid, True):
                 self._host.route(presence.with_attributes(to=jid))
