@@ -9,7 +9,19 @@ import textwrap
 import time
 from pathlib import Path
 
-from tests.interop import candidates, clients, demo, dialects, discovery, federation, proxies, rehearsal, tcp_peers, xmpp_proxy
+from tests.interop import (
+    candidates,
+    clients,
+    demo,
+    dialects,
+    discovery,
+    fast,
+    federation,
+    proxies,
+    rehearsal,
+    tcp_peers,
+    xmpp_proxy,
+)
 from tests.interop.conversation import LEFT_OUT
 from tests.interop.scenario import Scenario
 
@@ -18,6 +30,7 @@ SCENARIOS: list[Scenario] = [
     *tcp_peers.SCENARIOS,
     *demo.SCENARIOS,
     *clients.SCENARIOS,
+    *fast.SCENARIOS,
     *federation.SCENARIOS,
     *candidates.SCENARIOS,
     *discovery.SCENARIOS,
