@@ -253,6 +253,7 @@ class ResourceTests(SynchronousTestCase):
         for path in ("posh/xmpp-server.json", "posh/xmpp-client.json"):
             status, headers, body = self.get(f"/.well-known/{path}")
             self.assertEqual((status, headers["content-type"]), (200, "application/json"))
+            self.assertNotIn("access-control-allow-origin", headers)
             document = parse_posh(body.partition(b"\r\n\r\n")[2] or body)
             self.assertEqual(document.expires, POSH_TTL)
             self.assertEqual([one.is_of(b"first") for one in document.fingerprints], [True])

@@ -86,8 +86,8 @@ def well_known(published: Documents, posh: Callable[[], Iterable[bytes]] | None 
     Anything else is 404 at once; xmpp-proxy asks for POSH documents before it lets our streams in.
     """
     resource = Resource()
-    resource.putChild(b"host-meta", _Document(lambda: published.xrd, b"application/xrd+xml"))
-    resource.putChild(b"host-meta.json", _Document(lambda: published.json, b"application/json"))
+    resource.putChild(b"host-meta", _HostMeta(lambda: published.xrd, b"application/xrd+xml"))
+    resource.putChild(b"host-meta.json", _HostMeta(lambda: published.json, b"application/json"))
     if posh is not None:
         folder, document = Resource(), _Document(lambda: _posh(posh()), b"application/json")
         for service in (b"xmpp-server", b"xmpp-client"):
@@ -97,7 +97,7 @@ def well_known(published: Documents, posh: Callable[[], Iterable[bytes]] | None 
 
 
 class _Document(Resource):
-    """A document that scripts of any origin may read (XEP-0156, CORS); nothing else of ours says so."""
+    """A document, made when it is asked for."""
 
     def __init__(self, body: Callable[[], bytes], media_type: bytes) -> None:
         super().__init__()
@@ -106,8 +106,15 @@ class _Document(Resource):
 
     def render_GET(self, request: Request) -> bytes:
         request.setHeader(b"content-type", self._media_type)
-        request.setHeader(b"access-control-allow-origin", b"*")
         return self._body()
+
+
+class _HostMeta(_Document):
+    """A document that scripts of any origin may read (XEP-0156, CORS); nothing else of ours says so."""
+
+    def render_GET(self, request: Request) -> bytes:
+        request.setHeader(b"access-control-allow-origin", b"*")
+        return super().render_GET(request)
 
 
 def _location(public_url: str, path: str) -> tuple[str, str]:
