@@ -100,11 +100,16 @@ class PlainCase(SynchronousTestCase):
         self.assertEqual(len(self.admission), 0)
 
     def serve(self) -> None:
-        """Listen on both ports, with a certificate for HOST."""
+        """Listen on both ports, with a certificate for HOST, and one for another domain that comes first."""
         reactor = self.network.reactor
-        creator = ServerContexts({HOST: self.file(HOST)}, self.trust).creator(protocols=(self.profile.alpn,), strict_alpn=True)
-        secured = tls_server_factory(creator, StreamServerFactory(self, reactor, TIMEOUTS, self.admission), reactor)
-        self.listen(secured, DIRECT)
+        contexts = ServerContexts({name: self.file(name) for name in ("first.example", HOST)}, self.trust)
+        streams = StreamServerFactory(self, reactor, TIMEOUTS, self.admission)
+
+        def secured(domain: str) -> Any:
+            creator = contexts.creator(protocols=(self.profile.alpn,), strict_alpn=True, domain=domain)
+            return tls_server_factory(creator, streams, reactor)
+
+        self.listen(secured(""), DIRECT)
         self.listen(StartTLSFactory(self.profile, {HOST}, secured, reactor, TIMEOUTS, self.admission), PLAIN)
 
     def file(self, domain: str) -> Path:

@@ -34,10 +34,12 @@ CLIENT_HELLO = b"\x16\x03\x01\x02\x00\x01\x00"
 class StartTLSCase(PlainCase):
     """A client of ours, and the server of the case."""
 
-    def dial(self, own: Any = None, profile: Any = C2S, address: str = ADDRESS) -> Deferred[StreamClientProtocol]:
+    def dial(
+        self, own: Any = None, profile: Any = C2S, address: str = ADDRESS, name: str = HOST
+    ) -> Deferred[StreamClientProtocol]:
         """Begin to connect."""
         endpoint = TCP4ClientEndpoint(self.network.reactor, address, PLAIN, timeout=TIMEOUTS.connect)
-        creator = client_connection_creator(HOST, own, self.trust)
+        creator = client_connection_creator(name, own, self.trust)
         return self.begin(start_tls(self.network.reactor, endpoint, creator, profile, PAIR, TIMEOUTS))
 
 
@@ -60,6 +62,14 @@ class Agreeing(StartTLSCase):
         presented = judge(wire.transport, moment(self.network.reactor))
         assert presented is not None and own_leaf(wire.transport) is not None
         self.assertEqual((presented.names.dns_names, presented.problems), ((PAIR.sender,), ()))
+
+    def test_no_server_name(self) -> None:
+        """Who names no server by SNI, as Prosody 0.12 does here, is shown the certificate of the stream's domain."""
+        self.serve()
+        client = self.successResultOf(self.dial(name=ADDRESS))
+        shown = judge(client.transport, moment(self.network.reactor))
+        assert shown is not None
+        self.assertEqual(shown.names.dns_names, (HOST,))
 
     def test_by_hand(self) -> None:
         """Header, features with STARTTLS alone and required, `<proceed/>`: nothing else is said without TLS."""
@@ -132,7 +142,7 @@ class Smuggling(StartTLSCase):
     def by_hand(self) -> tuple[Remembering, Any]:
         """A connection without a network, and who takes over."""
         secured, transport = Remembering(), StringTransport()
-        made: Any = StartTLSFactory(C2S, {HOST}, secured, Clock(), TIMEOUTS, Admission()).buildProtocol(None)
+        made: Any = StartTLSFactory(C2S, {HOST}, lambda _: secured, Clock(), TIMEOUTS, Admission()).buildProtocol(None)
         transport.protocol = made
         made.makeConnection(transport)
         return secured, transport
@@ -275,7 +285,7 @@ class Strangers(StartTLSCase):
 
     def test_unix_socket(self) -> None:
         """A peer without an address is one of the machine."""
-        factory = StartTLSFactory(C2S, {HOST}, Remembering(), self.network.reactor, TIMEOUTS, self.admission)
+        factory = StartTLSFactory(C2S, {HOST}, lambda _: Remembering(), self.network.reactor, TIMEOUTS, self.admission)
         protocol = factory.buildProtocol(None)
         transport: Any = StringTransport(peerAddress=object())
         protocol.makeConnection(transport)

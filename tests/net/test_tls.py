@@ -102,6 +102,16 @@ class ServerNameTests(ContextsTestCase):
         """So does a client that names nothing."""
         self.assertEqual(self.shown(connect(self.contexts.creator(), Raw())), ("one.example",))
 
+    def test_stream_named_a_domain(self) -> None:
+        """Where a stream came before TLS, a client that names nothing is shown the certificate of the stream's domain, in any
+        spelling; what it does name counts more."""
+        creator = self.contexts.creator(domain="TWO.example")
+        self.assertEqual(self.shown(connect(creator, Raw()))[0], "two.example")
+        self.assertEqual(self.shown(connect(creator, client_connection_creator("one.example", None, TRUST))), ("one.example",))
+        self.assertEqual(self.shown(connect(creator, client_connection_creator("three.example", None, TRUST)))[0], "two.example")
+        unknown = self.contexts.creator(domain="three.example")
+        self.assertEqual(self.shown(connect(unknown, Raw())), ("one.example",))
+
     def test_own_certificate_of_a_domain(self) -> None:
         """The certificate to present as a client is found by domain, in any spelling."""
         own = self.contexts.certificate("TWO.example")

@@ -7,7 +7,7 @@ transport, as if the connection had begun so: nothing of theirs can reach it, fo
 from __future__ import annotations
 
 import secrets
-from collections.abc import Container
+from collections.abc import Callable, Container
 from functools import partial
 from typing import Any
 
@@ -120,6 +120,7 @@ class PlainServerProtocol(PlainProtocol):
     """The receiving side: lets a peer ask for TLS, and for nothing else."""
 
     factory: StartTLSFactory
+    _domain = ""
 
     def connectionMade(self) -> None:
         """Let a stranger in, for a while."""
@@ -135,14 +136,14 @@ class PlainServerProtocol(PlainProtocol):
                 self._open(opening.to)
             case TLSAgreed():
                 self.factory.admission.leave(self)  # its successor enters
-                self.hand_over(self.factory.secured)
+                self.hand_over(self.factory.secured(self._domain))
             case _:
                 super().happened(event)
 
     def _open(self, to: str | None) -> None:
-        domain = domain_or_nothing(to)
-        if domain in self.factory.domains:
-            self.stream.accept(domain, [ReceivingStartTLS()])
+        self._domain = domain_or_nothing(to)
+        if self._domain in self.factory.domains:
+            self.stream.accept(self._domain, [ReceivingStartTLS()])
         else:
             text = f"Found {ascii(to)[:64]} as the domain of the stream; wanted one that is served here."
             self.stream.fail(StreamError(StreamCondition.HOST_UNKNOWN, text))
@@ -168,12 +169,13 @@ class StartTLSFactory(protocol.ServerFactory[Any]):
         self,
         profile: Profile,
         domains: Container[str],
-        secured: IProtocolFactory,
+        secured: Callable[[str], IProtocolFactory],
         clock: IReactorTime,
         timeouts: Timeouts,
         admission: Admission,
     ) -> None:
-        """`secured` makes what comes next: the factory of a port where connections begin with TLS."""
+        """`secured` makes what comes next, as on a port where connections begin with TLS; its factory for the domain of the
+        stream, which Prosody 0.12 does not name again by SNI."""
         self.profile = profile
         self.domains = domains
         self.secured = secured

@@ -113,7 +113,8 @@ class TrustRoots:
 class ServerContexts:
     """Our certificates by domain. SNI chooses among them, and only that: the virtual host is the stream's `to`.
 
-    `files` maps each domain to a PEM file with chain and key; the first is shown to clients that name none of them.
+    `files` maps each domain to a PEM file with chain and key; the first is shown to clients that name none of them, unless
+    their stream has named a domain before TLS.
     """
 
     def __init__(self, files: Mapping[str, str | PathLike[str]], trust: TrustRoots) -> None:
@@ -140,16 +141,21 @@ class ServerContexts:
         return [own.leaf.public_bytes(Encoding.DER) for own in self._certificates.values()]
 
     def creator(
-        self, *, protocols: Sequence[bytes] = (b"http/1.1",), strict_alpn: bool = False, client_certificates: bool = True
+        self,
+        *,
+        protocols: Sequence[bytes] = (b"http/1.1",),
+        strict_alpn: bool = False,
+        client_certificates: bool = True,
+        domain: str = "",
     ) -> IOpenSSLServerConnectionCreator:
-        """What a listener needs to speak TLS.
+        """What a listener needs to speak TLS. A client without SNI sees the certificate of `domain`, which its stream is for.
 
         `protocols` are chosen from by ALPN (RFC 7301). A client that offers only others is served without, or with
         `strict_alpn` refused: what was meant for another port cannot be turned to this one then. Client certificates
         are asked for and never required, and not from those who offer http/1.1: these are browsers, of which Chromium
         ends a WebSocket when it is asked, and others bother a user who has a certificate.
         """
-        return _ServerCreator(partial(self._connection, tuple(protocols), strict_alpn, client_certificates))
+        return _ServerCreator(partial(self._connection, domain, tuple(protocols), strict_alpn, client_certificates))
 
     def _context(self, own: LoadedCertificate, trust: TrustRoots) -> SSL.Context:
         context = _context(SSL.TLS_SERVER_METHOD, own, trust)
@@ -160,10 +166,15 @@ class ServerContexts:
     def _choose(self, connection: SSL.Connection) -> None:
         name = (connection.get_servername() or b"").decode("ascii", "replace").lower()
         wildcard = "*." + name.partition(".")[2]
-        connection.set_context(self._contexts.get(name) or self._contexts.get(wildcard) or self._default)
+        named = self._contexts.get(name) or self._contexts.get(wildcard)
+        if named is not None:
+            connection.set_context(named)
 
-    def _connection(self, protocols: Sequence[bytes], strict_alpn: bool, client_certificates: bool) -> SSL.Connection:
-        connection = Connection(self._default, protocols, strict_alpn=strict_alpn)
+    def _connection(
+        self, domain: str, protocols: Sequence[bytes], strict_alpn: bool, client_certificates: bool
+    ) -> SSL.Connection:
+        context = self._contexts.get(ascii_domain(domain) or domain, self._default)
+        connection = Connection(context, protocols, strict_alpn=strict_alpn)
         if not client_certificates:
             connection.set_verify(SSL.VERIFY_NONE)
         return connection

@@ -50,9 +50,13 @@ class TCPService(MultiService, ABC):
     def listen(self, endpoint: str, direct_tls_endpoint: str, contexts: ServerContexts, domains: Container[str]) -> None:
         """Take streams at both endpoints once started; an empty one is none. Both ports share one limit on strangers."""
         reactor, timeouts, admission = self._reactor, self._timeouts, self._admission
-        creator = contexts.creator(protocols=(self.profile.alpn,), strict_alpn=True)
-        secured = tls_server_factory(creator, StreamServerFactory(self, reactor, timeouts, admission, self.protocol), reactor)
-        self._listen(direct_tls_endpoint, secured)
+        streams = StreamServerFactory(self, reactor, timeouts, admission, self.protocol)
+
+        def secured(domain: str = "") -> IProtocolFactory:
+            creator = contexts.creator(protocols=(self.profile.alpn,), strict_alpn=True, domain=domain)
+            return tls_server_factory(creator, streams, reactor)
+
+        self._listen(direct_tls_endpoint, secured())
         self._listen(endpoint, StartTLSFactory(self.profile, domains, secured, reactor, timeouts, admission))
 
     def _listen(self, endpoint: str, factory: IProtocolFactory) -> None:
