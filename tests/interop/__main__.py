@@ -17,6 +17,7 @@ from tests.interop import (
     discovery,
     fast,
     federation,
+    gateway,
     proxies,
     rehearsal,
     tcp_peers,
@@ -36,6 +37,7 @@ SCENARIOS: list[Scenario] = [
     *discovery.SCENARIOS,
     *proxies.SCENARIOS,
     *dialects.SCENARIOS,
+    *gateway.SCENARIOS,
     *xmpp_proxy.SCENARIOS,
 ]
 
