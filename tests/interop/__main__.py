@@ -20,6 +20,7 @@ from tests.interop import (
     gateway,
     proxies,
     rehearsal,
+    restart,
     tcp_peers,
     xmpp_proxy,
 )
@@ -33,6 +34,7 @@ SCENARIOS: list[Scenario] = [
     *clients.SCENARIOS,
     *fast.SCENARIOS,
     *federation.SCENARIOS,
+    *restart.SCENARIOS,
     *candidates.SCENARIOS,
     *discovery.SCENARIOS,
     *proxies.SCENARIOS,

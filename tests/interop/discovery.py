@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.interop.certificates import issue
 from tests.interop.namespace import ADDRESSES, A, B, apart, domains_known
-from tests.interop.ours import Plan, ours
+from tests.interop.ours import at_home, ours
 from tests.interop.scenario import Failure, Scenario, show
 
 __all__ = ["SCENARIOS"]
@@ -19,20 +19,7 @@ def _meet(folder: Path) -> None:
     with ExitStack() as stack:
         stack.enter_context(domains_known(folder))
         a, b = (
-            stack.enter_context(
-                ours(
-                    folder,
-                    Plan(
-                        domain=domain,
-                        certificate=certificates.hosts[domain],
-                        authority=certificates.authority,
-                        address=ADDRESSES[domain],
-                        port=443,
-                        public=public,
-                    ),
-                    user,
-                )
-            )
+            stack.enter_context(ours(folder, at_home(domain, certificates, public=public), user))
             for domain, user, public in ((A, "alice", (ADDRESSES[A],)), (B, "bob", ()))
         )
         alice, bob = a.client("alice"), b.client("bob")

@@ -11,14 +11,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from tests.interop.certificates import Certificates
 from tests.interop.client import Client
+from tests.interop.namespace import ADDRESSES
 from tests.interop.processes import PATIENCE, free_port, running, wait_until
 from tests.interop.scenario import Failure
 from tests.interop.servers import Server
 from xmppfed.new_server import MODULE_TABLES
 
-__all__ = ["Ours", "Plan", "ours"]
+__all__ = ["Ours", "Plan", "at_home", "ours"]
 
 _TWISTD = "from twisted.scripts.twistd import run; run()"
 _CONFIG = """\
@@ -114,6 +117,12 @@ class Plan:
             return ""
         starttls, direct = (f"tcp:{port}:interface={self.address}" if port in self.tcp_ports else "" for port in (5269, 5270))
         return f'[services.s2s_tcp]\nendpoint = "{starttls}"\ndirect_tls_endpoint = "{direct}"'
+
+
+def at_home(domain: str, certificates: Certificates, **more: Any) -> Plan:
+    """The plan of a server at the standard port of the address that `namespace.ADDRESSES` has for its domain."""
+    certificate, authority = certificates.hosts[domain], certificates.authority
+    return Plan(domain=domain, certificate=certificate, authority=authority, address=ADDRESSES[domain], port=443, **more)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 // Converse.js in headless Chromium: what is told is what its own models and its page show.
 //
 // The browser's home is the current folder, in which certutil has made the servers' authority known, as a person would.
+// Who leaves takes a picture of the page.
 import { account, debug, play, tell } from './person.mjs';
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
@@ -127,7 +128,7 @@ await play({
     tell('pong');
   },
   say: within(async ({ to, text }) => {
-    const chat = await window.api.chats.open(to, {}, true);
+    const chat = await window.api.chats.open(to.split('/')[0], {}, true); // people do not write to resources
     await chat.sendMessage({ body: text }); // whose result is a model, which does not fit through the wire
   }),
   show: within(({ show }) => window.api.user.status.set(show)),
@@ -140,8 +141,8 @@ await play({
     (await window.api.contacts.get(to)).authorize();
   }),
   remove: within(({ jid }) => window.api.contacts.remove(jid, true)),
-  picture: ({ file }) => page.screenshot({ path: file }),
   leave: async () => {
+    await page.screenshot({ path: `leaving-${Date.now()}.png` });
     const late = Date.now() + 20_000;
     while (unanswered.size && Date.now() < late) await page.waitForTimeout(50);
     tell('asked', { unanswered: [...unanswered.values()] });

@@ -10,9 +10,10 @@ function connect({ domain, user, password, url }) {
   connection = new Strophe.Connection(url);
   if (debug) [connection.rawInput, connection.rawOutput] = [(data) => console.log('<', data), (data) => console.log('>', data)];
   return new Promise((resolve, reject) => {
-    const { AUTHFAIL, CONNECTED, CONNFAIL, ERROR } = Strophe.Status;
+    const { AUTHFAIL, CONNECTED, CONNFAIL, DISCONNECTED, ERROR } = Strophe.Status;
     connection.connect(`${user}@${domain}/strophe`, password, (status, condition) => {
       if (status === CONNECTED) resolve();
+      if (status === DISCONNECTED) tell('offline');
       if ([AUTHFAIL, CONNFAIL, ERROR].includes(status)) {
         const name = Object.keys(Strophe.Status).find((key) => Strophe.Status[key] === status);
         reject(new Error(`login of ${user}@${domain}: ${name} (${condition})`));
@@ -66,12 +67,5 @@ await play({
   approve: ({ to }) => connection.send($pres({ to, type: 'subscribed' })),
   remove: ({ jid }) => request(
     $iq({ type: 'set' }).c('query', { xmlns: Strophe.NS.ROSTER }).c('item', { jid, subscription: 'remove' })),
-  leave: () => new Promise((resolve) => {
-    connection.connect_callback = (status) => {
-      if (status !== Strophe.Status.DISCONNECTED) return;
-      tell('offline');
-      resolve();
-    };
-    connection.disconnect();
-  }),
+  leave: () => connection.disconnect(),
 });
