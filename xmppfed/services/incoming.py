@@ -136,10 +136,10 @@ class Incoming:
             work.cancel()
         if self._expiry is not None and self._expiry.active():
             self._expiry.cancel()
-        self._federation.streams.discard(self)
         self.log.info("stream from {domain} is gone: {reason}", domain=self._domain, reason=reason)
         if not self._closed:
             self._router.broken(self._pairs)
+        self._federation.streams.discard(self)  # last: when all are gone, the services behind the federation stop
 
     def _open(self, sender: str | None, to: str | None) -> None:
         """Offer what can prove the peer to be the domain it says it is."""
