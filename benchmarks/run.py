@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks import contacts
 from benchmarks.servers import Server, build, echo, ours, prosody
 from tests.interop.certificates import issue
 from tests.interop.scenario import Failure, NotMet
@@ -27,12 +28,14 @@ BROKEN = 10
 
 @dataclass(frozen=True)
 class Size:
-    """How long to look: pairs that chat, seconds per round, rounds of which the median counts, and idle sessions."""
+    """How long to look: pairs that chat, seconds per round, rounds of which the median counts, idle sessions, and logins of
+    somebody with many contacts."""
 
     pairs: int
     seconds: int
     rounds: int
     idle: int
+    logins: int
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,10 @@ class Goals:
     kilobytes: float
 
 
-SIZES = {"--short": Size(pairs=20, seconds=4, rounds=1, idle=300), "--long": Size(pairs=50, seconds=15, rounds=3, idle=3000)}
+SIZES = {
+    "--short": Size(pairs=20, seconds=4, rounds=1, idle=300, logins=20),
+    "--long": Size(pairs=50, seconds=15, rounds=3, idle=3000, logins=100),
+}
 GOALS = {"plain": Goals(0.25, 14), "TLS": Goals(0.33, 38)}
 
 
@@ -145,7 +151,7 @@ def main(arguments: list[str]) -> int:
 def _costs(folder: Path, size: Size) -> list[Cost]:
     """Start everything, measure, and stop everything."""
     binary, echo_binary = build(folder)
-    users = max(2 * size.pairs, size.idle, 50)
+    users = max(2 * size.pairs, size.idle, contacts.USERS)
     certificate = issue(folder, "localhost").joint
     with ExitStack() as stack:
         servers = [
@@ -158,7 +164,9 @@ def _costs(folder: Path, size: Size) -> list[Cost]:
             servers += stack.enter_context(prosody(folder / "prosody", users))
         except NotMet as missing:
             print(f"not met: Prosody ({missing})")
-        return measure(binary, servers, size)
+        costs = measure(binary, servers, size)
+        contacts.report(contacts.measure(binary, [server for server in servers if server.mode == "xmpp"], size.logins))
+        return costs
 
 
 if __name__ == "__main__":

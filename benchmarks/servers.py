@@ -22,7 +22,7 @@ from xmppfed.core.sasl.keys import HASH_NAMES, derive_all
 from xmppfed.new_server import MODULE_TABLES
 from xmppfed.storage.sqlite import SQLiteStorage
 
-__all__ = ["Server", "build", "echo", "ours", "prosody"]
+__all__ = ["Server", "build", "echo", "now", "ours", "prosody"]
 
 LOADGEN = Path(__file__).parent / "loadgen"
 CONFIG = """\
@@ -43,12 +43,13 @@ public_url = "https://localhost"
 
 @dataclass(frozen=True)
 class Server:
-    """A running server: its process, its URL, and what the load generator has to say to it (`xmpp` or `echo`)."""
+    """A running server: its process, its URL, what the load generator has to say to it (`xmpp` or `echo`), its data."""
 
     name: str
     pid: int
     url: str
     mode: str = "xmpp"
+    data_dir: Path = Path()
 
     @property
     def wire(self) -> str:
@@ -85,13 +86,13 @@ def ours(folder: Path, certificate: Path, users: int, tls: bool) -> Iterator[Ser
     shutil.copy(certificate, folder / "localhost.pem")
     content = CONFIG.format(port=port, tls="true" if tls else '"behind-proxy"', modules=MODULE_TABLES)
     (folder / "xmppfed.toml").write_text(content)
-    _now(_create_accounts(folder / "var", users))
+    now(_create_accounts(folder / "var", users))
     twistd = [str(Path(sys.executable).with_name("twistd")), "--nodaemon", "--pidfile="]
     with running("xmppfed", [*twistd, "xmppfed", "--config", "xmppfed.toml"], folder, [port]) as process:
-        yield Server("xmppfed", process.pid, _url(port, tls))
+        yield Server("xmppfed", process.pid, _url(port, tls), data_dir=folder / "var")
 
 
-def _now(work: Coroutine[Deferred[Any], Any, None]) -> None:
+def now(work: Coroutine[Deferred[Any], Any, None]) -> None:
     """Do work that waits for nothing, as storage for command lines does not."""
     failures: list[Failure] = []
     Deferred.fromCoroutine(work).addErrback(failures.append)
@@ -118,7 +119,8 @@ def prosody(folder: Path, users: int) -> Iterator[tuple[Server, Server]]:
     arguments = ["bash", str(start), "prosody", str(folder), str(users), str(free_port()), str(free_port())]
     pid, plain, tls = subprocess.run(arguments, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
     try:
-        yield Server("Prosody", int(pid), plain), Server("Prosody", int(pid), tls)
+        data = folder / "data"
+        yield Server("Prosody", int(pid), plain, data_dir=data), Server("Prosody", int(pid), tls, data_dir=data)
     finally:
         os.kill(int(pid), signal.SIGTERM)
 

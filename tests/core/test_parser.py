@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.core.hostile import hostile_stanzas
 from xmppfed.core.element import Element
 from xmppfed.core.namespaces import NS_CLIENT, NS_FRAMING_SERVER, NS_SERVER
-from xmppfed.core.parser import CONTENT_NAMESPACES, ElementPass, parse_element, stanza_names
+from xmppfed.core.parser import CONTENT_NAMESPACES, ElementPass, parse_element, parse_stored, stanza_names
 from xmppfed.core.stanza import Stanza
 from xmppfed.core.tree import MAX_DEPTH, MAX_PREFIXES, new_parser
 from xmppfed.errors import StreamCondition, StreamError
@@ -142,6 +142,22 @@ class OtherElementTests(SynchronousTestCase):
         """Nor does a place inside something else."""
         element = parsed("<x xmlns='urn:x'><message xmlns='jabber:client'/></x>")
         self.assertEqual(element, Element("x", "urn:x", {}, [Element("message", NS_CLIENT)]))
+
+
+class StoredTests(SynchronousTestCase):
+    """What was kept."""
+
+    @given(hostile_stanzas(NS_CLIENT))
+    def test_comes_back(self, text: str) -> None:
+        """A stanza that was written for storage is read as the same stanza."""
+        try:
+            stanza = parsed(text)
+        except StreamError:
+            return
+        assert isinstance(stanza, Stanza)
+        stored = parse_stored(stanza.to_bytes(NS_CLIENT))
+        self.assertEqual((stored.kind, stored.attributes, stored.children), (stanza.kind, stanza.attributes, stanza.children))
+        self.assertEqual(list(stored.element.elements()), list(stanza.element.elements()))
 
 
 class RenamedTests(SynchronousTestCase):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -47,7 +49,7 @@ class ContactTests(SynchronousTestCase):
     @given(contacts)
     def test_storage_keeps_all_of_it(self, contact: Contact) -> None:
         """What is read is what was written."""
-        self.assertEqual(Contact.from_record(ROMEO, contact.to_record()), contact)
+        self.assertEqual(Contact.from_values(ROMEO, json.loads(contact.to_record())), contact)
 
     def test_a_record_says_only_what_there_is(self) -> None:
         """A contact of whom there is nothing to say takes little room."""
@@ -151,6 +153,23 @@ class RosterTests(SynchronousTestCase):
         self.changed(roster, Contact("b@b", listed=True))
         self.assertIsNone(roster.since("1001"))
         self.assertEqual([contact.jid for contact in roster.since("1002") or ()], ["b@b"])
+
+    def test_who_sees_whom(self) -> None:
+        """Subscribers, and by domain those whom the user sees; a change is seen at once."""
+        roster = Roster()
+        for jid, state in (
+            ("a@x", State.BOTH),
+            ("b@x", State.FROM_PENDING_OUT),
+            ("c@x", State.TO),
+            ("d@x", State.NONE),
+            ("y", State.TO),
+        ):
+            self.changed(roster, Contact(jid, state, listed=True))
+        for _ in range(2):
+            self.assertEqual((roster.seen_by(), roster.sees()), (("a@x", "b@x"), {"x": ("a@x", "c@x"), "y": ("y",)}))
+        self.changed(roster, Contact("a@x", State.TO, listed=True))
+        self.changed(roster, Contact("y", listed=True))
+        self.assertEqual((roster.seen_by(), roster.sees()), (("b@x",), {"x": ("a@x", "c@x")}))
 
     @given(st.lists(st.tuples(st.sampled_from(("a@a", "b@b", "c@c")), st.sampled_from(State), st.booleans()), max_size=12))
     def test_a_client_that_catches_up_has_the_roster(self, steps: list[tuple[str, State, bool]]) -> None:

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.modules.hosting import Hosting
 from tests.modules.roster.people import CAPULET, JULIET, MONTAGUE, NURSE, ROMEO, People, presence
-from tests.routing.fakes import condition
+from tests.routing.fakes import RecordingSession, available, condition
+from xmppfed.core import roster as core
 from xmppfed.core.jid import JID
 from xmppfed.core.stanza import Stanza
+from xmppfed.core.subscription import State
+from xmppfed.modules.roster.module import Roster
 from xmppfed.modules.roster.presences import MOST_DIRECTED
 from xmppfed.testing.client import Client
 
@@ -277,6 +286,59 @@ class DirectedTests(FriendsCase):
         juliet.expect_nothing()
         juliet.send(presence(None, f"more@{CAPULET}"))
         self.assertEqual(condition(juliet.expect("presence")), "resource-constraint")
+
+
+class ManyContactsTests(SynchronousTestCase):
+    """A contact list of a thousand, of whom a hundred are on line."""
+
+    def login(self, contacts: int, present: int) -> tuple[int, list[Stanza], list[RecordingSession]]:
+        """Juliet becomes available: how many Deferreds that takes, what she gets, and her contacts on line."""
+        server = Hosting(Roster)
+        names = [f"c{number}@example.org" for number in range(contacts)]
+        self.fill(server, "juliet@example.org", *names)
+        friends = []
+        for name in names[:present]:
+            self.fill(server, name, "juliet@example.org")
+            friends.append(server.session(f"{name}/x", 0))
+        made: list[object] = []
+        real = Deferred.__init__
+
+        def count(deferred: Deferred[object], *arguments: Any, **options: Any) -> None:
+            made.append(deferred)
+            real(deferred, *arguments, **options)
+
+        patched = self.patch(Deferred, "__init__", count)
+        server.router.route_sent(available(str(server.juliet.jid), 5))
+        patched.restore()
+        return len(made), server.juliet.take(), friends
+
+    def fill(self, server: Hosting, account: str, *contacts: str) -> None:
+        """An account with contacts that it sees and that see it, in memory."""
+        jid, roster = JID.parse(account), core.Roster()
+        records = {}
+        for contact in contacts:
+            change = roster.change(core.Contact(contact, State.BOTH, listed=True), 1.0)
+            roster.apply(change)
+            records.update(change.records)
+        work = (
+            server.storage.accounts.create(jid.domain, jid.local, {}),
+            server.storage.records.change(jid, "roster", records),
+            server.handlers.binders[0](jid),
+        )
+        for each in work:
+            self.successResultOf(Deferred.fromCoroutine(cast(Any, each)))
+
+    def test_no_deferred_per_contact(self) -> None:
+        """A login takes as many Deferreds with a thousand contacts as with one, in one turn; everybody who is there is seen."""
+        few, many = self.login(1, 1), self.login(1000, 100)
+        self.assertEqual(many[0], few[0])
+        self.assertEqual([len(many[1]), [len(friend.take()) for friend in many[2]]], [101, [1] * 100])
+
+    def test_the_letter_is_shared(self) -> None:
+        """What all subscribers get is the same bytes in envelopes of their own."""
+        _, mine, friends = self.login(10, 10)
+        letters = [stanza.letter for friend in friends for stanza in friend.take()]
+        self.assertEqual({id(letter) for letter in letters}, {id(mine[0].letter)})
 
 
 class PriorityTests(FriendsCase):
