@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
-from functools import partial
 from itertools import count
 
 from xmppfed.core.element import Element
@@ -19,11 +18,10 @@ from xmppfed.core.negotiation.exchange import Attempts, Choose
 from xmppfed.core.negotiation.fast import InitiatingFast
 from xmppfed.core.negotiation.feature import Feature
 from xmppfed.core.negotiation.sasl import InitiatingSASL, ReceivingSASL
-from xmppfed.core.negotiation.sasl2 import InitiatingSASL2, Mechanisms, ReceivingSASL2
-from xmppfed.core.sasl.anonymous import AnonymousClient, AnonymousServer
-from xmppfed.core.sasl.external import ExternalServer
-from xmppfed.core.sasl.hashed_token import HashedTokenServer
-from xmppfed.core.sasl.steps import Claim, ClientMechanism, Offer
+from xmppfed.core.negotiation.sasl2 import InitiatingSASL2, ReceivingSASL2
+from xmppfed.core.sasl.anonymous import AnonymousClient
+from xmppfed.core.sasl.registry import create_server
+from xmppfed.core.sasl.steps import Claim, ClientMechanism, Offer, ServerMechanism
 from xmppfed.core.stanza import Stanza
 from xmppfed.core.stream import State, Stream
 from xmppfed.core.streamframing import StreamFraming
@@ -50,6 +48,7 @@ __all__ = [
     "Wired",
     "auth",
     "authenticate",
+    "create",
     "features",
     "kinds",
     "result",
@@ -107,16 +106,21 @@ class Wired:
         return self.peer.closing()
 
 
+def create(name: str) -> ServerMechanism:
+    """Each mechanism, without channel bindings."""
+    return create_server(name, "server-nonce", {})
+
+
 class Client(Wired):
     """A stream that a client opened to us, without TLS, so that SASL2 is not offered."""
 
     def __init__(self, framing: FramingType = MessageFraming) -> None:
         super().__init__(framing)
-        mechanisms: Mechanisms = {"ANONYMOUS": AnonymousServer, "EXTERNAL": ExternalServer}
-        tokens: Mechanisms = {"HT-SHA-256-NONE": partial(HashedTokenServer, "HT-SHA-256-NONE", {})}
+        names, tokens = ("ANONYMOUS", "EXTERNAL"), ("HT-SHA-256-NONE",)
         self.attempts, self.bind = Attempts(), ReceivingBind()
-        self.sasl = ReceivingSASL(mechanisms, self.attempts)
-        self.sasl2 = ReceivingSASL2(mechanisms, tokens, self.attempts, self.bind, [bind2.offer([]), fast.offer(tokens)])
+        self.sasl = ReceivingSASL(names, create, self.attempts)
+        inline = bind2.offer([]) + fast.offer(tokens)
+        self.sasl2 = ReceivingSASL2(names, create, self.attempts, self.bind, tokens, inline)
 
     @property
     def features(self) -> list[Feature]:
@@ -178,7 +182,7 @@ class Server(Wired):
 
     def __init__(self, framing: FramingType = MessageFraming) -> None:
         super().__init__(framing)
-        self.sasl = ReceivingSASL({"EXTERNAL": ExternalServer})
+        self.sasl = ReceivingSASL(["EXTERNAL"], create)
         self.dialback = ReceivingDialback()
 
     def opened(self) -> Server:

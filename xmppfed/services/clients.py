@@ -236,12 +236,12 @@ class ClientSession:
 
     def _features(self, login: Login) -> list[Feature]:
         """What a client can negotiate: SASL in both profiles, and a resource with the one or behind the other."""
-        mechanisms, tokens = login.mechanisms(), login.token_mechanisms()
+        names, tokens = login.mechanisms, login.token_mechanisms
         begins = sorted({tag[1:].partition("}")[0] for tag in self._clients.router.handlers.named("inline")})
-        inline = [bind2.offer(begins), fast.offer(tokens)]
+        inline = bind2.offer(begins) + fast.offer(tokens)
         return [
-            ReceivingSASL(mechanisms, self._attempts),
-            ReceivingSASL2(mechanisms, tokens, self._attempts, self._bind, inline),
+            ReceivingSASL(names, login.create, self._attempts),
+            ReceivingSASL2(names, login.create, self._attempts, self._bind, tokens, inline),
             ChannelBindings(login.bindings),
             self._bind,
             LegacySession(),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -29,7 +28,7 @@ from xmppfed.core.negotiation.dialback import ReceivingDialback
 from xmppfed.core.negotiation.feature import Feature
 from xmppfed.core.negotiation.offers import Offers
 from xmppfed.core.negotiation.sasl import ReceivingSASL
-from xmppfed.core.sasl.registry import create_server
+from xmppfed.core.sasl.external import ExternalServer
 from xmppfed.core.sasl.steps import Claim
 from xmppfed.core.stanza import Stanza
 from xmppfed.errors import (
@@ -85,7 +84,7 @@ class Incoming:
         self._proof = Proof()
         self._pairs: set[Pair] = set()
         self._dialback = ReceivingDialback()
-        self._external = ReceivingSASL({"EXTERNAL": partial(create_server, "EXTERNAL", "", {})})
+        self._external = ReceivingSASL(["EXTERNAL"], lambda _: ExternalServer())
         self._closed = False  # by the peer, in good order
         self._gone = False
         self._work: set[Deferred[None]] = set()

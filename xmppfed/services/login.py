@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -11,7 +10,7 @@ from xmppfed.core.element import Element
 from xmppfed.core.jid import JID
 from xmppfed.core.negotiation import fast
 from xmppfed.core.negotiation.sasl2 import user_agent_id
-from xmppfed.core.sasl.hashed_token import HashedTokenServer, token_mechanisms
+from xmppfed.core.sasl.hashed_token import token_mechanisms
 from xmppfed.core.sasl.keys import ScramKeys, decoy_keys, fingerprint, verify_password
 from xmppfed.core.sasl.registry import create_server, offered
 from xmppfed.core.sasl.steps import Claim, ServerMechanism
@@ -79,26 +78,23 @@ class Login:
         self._arrival = arrival
         self._domain = domain
         self._trusted = policy.trusts_origin(arrival)
-        self._anonymous = self._trusted and domain in policy.anonymous
         self._keys: ScramKeys | None = None  # what the login under way is checked against
         self._password = b""  # the fingerprint of that which was proved, if it was one
         self.bindings = arrival.bindings(domain)
         """The data of each channel binding of this stream, by its name."""
-
-    def mechanisms(self) -> Mapping[str, Callable[[], ServerMechanism]]:
-        """What may be tried here, the strongest first."""
-        names = offered(
+        self.mechanisms = offered(
             bindings=self.bindings,
-            encrypted=self._arrival.secure,
+            encrypted=arrival.secure,
             external=bool(self._certified()),
-            anonymous=self._anonymous,
+            anonymous=self._trusted and domain in policy.anonymous,
         )
-        return {name: partial(create_server, name, secrets.token_urlsafe(18), self.bindings, names) for name in names}
-
-    def token_mechanisms(self) -> Mapping[str, Callable[[], ServerMechanism]]:
+        """What may be tried here, the strongest first."""
+        self.token_mechanisms = token_mechanisms(self.bindings) if arrival.secure else []
         """What may be tried by who has a token: nothing without TLS (XEP-0484, 7)."""
-        names = token_mechanisms(self.bindings) if self._arrival.secure else []
-        return {name: partial(HashedTokenServer, name, self.bindings) for name in names}
+
+    def create(self, name: str) -> ServerMechanism:
+        """One of these mechanisms, for one login."""
+        return create_server(name, secrets.token_urlsafe(18), self.bindings, self.mechanisms)
 
     async def keys(self, username: str, hash_name: str) -> ScramKeys:
         """What SCRAM is checked against. Raises StorageError."""
@@ -109,7 +105,7 @@ class Login:
         """Who the client is, and what it gets of a `request` for a token. Raises `SASLError` when it is nobody, StorageError
         when that cannot be told."""
         asked, device = fast.read(request), user_agent_id(request)
-        if asked.mechanism not in self.token_mechanisms():
+        if asked.mechanism not in self.token_mechanisms:
             asked = replace(asked, mechanism="")
         if claim.proof is not None:
             return await self._by_token(claim, asked, device)

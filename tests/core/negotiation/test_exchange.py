@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.core.streams import Client, auth, kinds
+from tests.core.streams import Client, auth, create, kinds
 from xmppfed.core.events import AuthFailed, AuthRequested, StreamFailed
 from xmppfed.core.negotiation.exchange import Attempts, decode, encode
 from xmppfed.core.negotiation.sasl import ReceivingSASL
-from xmppfed.core.sasl.plain import PlainServer
-from xmppfed.core.sasl.steps import ServerMechanism
 from xmppfed.errors import SASLCondition, SASLError, StreamCondition
 
 
@@ -30,8 +28,8 @@ class Both(Client):
     def __init__(self) -> None:
         super().__init__()
         self.attempts = Attempts()
-        mechanisms: dict[str, type[ServerMechanism]] = {"PLAIN": PlainServer}
-        self.sasl, self.other = ReceivingSASL(mechanisms, self.attempts), Other(mechanisms, self.attempts)
+        self.sasl = ReceivingSASL(["PLAIN"], create, self.attempts)
+        self.other = Other(["PLAIN"], create, self.attempts)
         self.receive(self.header())
         self.stream.accept("b.example", [self.sasl, self.other])
         self.sent()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from functools import partial
+from collections.abc import Sequence
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -22,6 +22,7 @@ from tests.core.streams import (
     ToServer2,
     auth,
     authenticate,
+    create,
     features,
     kinds,
 )
@@ -39,11 +40,10 @@ from xmppfed.core.events import (
 )
 from xmppfed.core.framing import MessageFraming
 from xmppfed.core.jid import JID
-from xmppfed.core.negotiation.sasl2 import Mechanisms, ReceivingSASL2, user_agent_id
+from xmppfed.core.negotiation.sasl2 import ReceivingSASL2, user_agent_id
 from xmppfed.core.sasl.hashed_token import HashedTokenClient
 from xmppfed.core.sasl.keys import ScramKeys
-from xmppfed.core.sasl.plain import PlainClient, PlainServer
-from xmppfed.core.sasl.registry import create_server
+from xmppfed.core.sasl.plain import PlainClient
 from xmppfed.core.sasl.scram_client import ScramClient
 from xmppfed.core.sasl.steps import Claim, ClientMechanism, Offer
 from xmppfed.core.stream import State
@@ -53,10 +53,7 @@ from xmppfed.errors import SASLCondition, SASLError, StreamCondition
 NS = "urn:xmpp:sasl:2"
 JULIET, BALCONY = JID("juliet", "b.example"), JID("juliet", "b.example", "balcony")
 KEYS = ScramKeys.derive("sha256", "pw", b"salt", 4096)
-MECHANISM: Mechanisms = {
-    "SCRAM-SHA-256": partial(create_server, "SCRAM-SHA-256", "server-nonce", {}),
-    "PLAIN": PlainServer,
-}
+NAMES = ("SCRAM-SHA-256", "PLAIN")
 PLAIN = authenticate("PLAIN", b"\0juliet\0pw")
 FAST = "<fast xmlns='urn:xmpp:fast:0'/>"
 
@@ -70,13 +67,12 @@ class Login(SecureClient):
     """A client's stream with TLS, on which `sasl2` judges beside `sasl`."""
 
     def __init__(
-        self, framing: FramingType = MessageFraming, mechanisms: Mechanisms = MECHANISM, sender: str | None = None
+        self, framing: FramingType = MessageFraming, mechanisms: Sequence[str] = NAMES, sender: str | None = None
     ) -> None:
         super().__init__(framing)
         self.sender = sender
-        tokens = {"HT-SHA-256-NONE": PlainServer}
-        inline = [Element("bind", "urn:xmpp:bind:0"), Element("x", "urn:x")]
-        self.sasl2 = ReceivingSASL2(mechanisms, tokens, self.attempts, self.bind, inline)
+        inline = f"{BIND2}<x xmlns='urn:x'/>"
+        self.sasl2 = ReceivingSASL2(mechanisms, create, self.attempts, self.bind, ["HT-SHA-256-NONE"], inline)
         self.opened()
 
     def header(self, **changes: str | None) -> bytes:
@@ -98,7 +94,7 @@ class OfferTests(SynchronousTestCase):
 
     def test_not_offered(self) -> None:
         """Not to who is authenticated, not without TLS, and not without a mechanism (XEP-0388, 2.1 and 6)."""
-        for client in (SecureClient().authenticated(), Client().opened(), Login(mechanisms={})):
+        for client in (SecureClient().authenticated(), Client().opened(), Login(mechanisms=())):
             self.assertEqual(client.sasl2.offer(client.stream), "")
 
     def test_beside_sasl(self) -> None:
@@ -197,7 +193,8 @@ class ReceivingTests(SynchronousTestCase):
             ("PLAIN", FAST, False),
             ("PLAIN", "", True),
         ):
-            [event] = Login().receive(authenticate(name, b"\0juliet\0pw", more))
+            data = b"\0juliet\0pw" if name == "PLAIN" else b"juliet\0hashed"
+            [event] = Login().receive(authenticate(name, data, more))
             if allowed:
                 self.assertIsInstance(event, AuthRequested)
             else:

@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.core.sasl.exchange import refusal
 from xmppfed.core.sasl.anonymous import AnonymousClient, AnonymousServer
 from xmppfed.core.sasl.external import ExternalClient, ExternalServer
-from xmppfed.core.sasl.hashed_token import HashedTokenClient
+from xmppfed.core.sasl.hashed_token import HashedTokenClient, HashedTokenServer
 from xmppfed.core.sasl.keys import ScramKeys
 from xmppfed.core.sasl.plain import PlainClient, PlainServer
 from xmppfed.core.sasl.registry import Credentials, Token, create_client, create_server, offered
@@ -57,15 +57,17 @@ class CreateServerTests(SynchronousTestCase):
 
     def test_each(self) -> None:
         """Every mechanism that can be offered can be made, and knows its name."""
-        kinds = {"EXTERNAL": ExternalServer, "PLAIN": PlainServer, "ANONYMOUS": AnonymousServer}
-        for name in offered(bindings=BINDINGS, encrypted=True, external=True, anonymous=True):
+        tokens = ["HT-SHA-256-EXPR", "HT-SHA-256-NONE"]
+        kinds: dict[str, type[object]] = {"EXTERNAL": ExternalServer, "PLAIN": PlainServer, "ANONYMOUS": AnonymousServer}
+        kinds |= dict.fromkeys(tokens, HashedTokenServer)
+        for name in [*offered(bindings=BINDINGS, encrypted=True, external=True, anonymous=True), *tokens]:
             mechanism = create_server(name, "nonce", BINDINGS)
             self.assertIsInstance(mechanism, kinds.get(name, ScramServer))
             self.assertEqual(mechanism.name, name)
 
     def test_unknown(self) -> None:
         """Other names, and -PLUS without a binding, are refused."""
-        for name in ("", "plain", "DIGEST-MD5", "SCRAM-SHA-224", "SCRAM-SHA-1-PLUS", "PLAIN-PLUS"):
+        for name in ("", "plain", "DIGEST-MD5", "SCRAM-SHA-224", "SCRAM-SHA-1-PLUS", "PLAIN-PLUS", "HT-SHA-256-EXPR"):
             condition = refusal(lambda name=name: create_server(name, "nonce", {}))
             self.assertIs(condition, SASLCondition.INVALID_MECHANISM, name)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from xmppfed.core.element import Element
+from xmppfed.core.element import Element, escape_attribute
 from xmppfed.core.events import Bound
 from xmppfed.core.jid import JID
 from xmppfed.core.negotiation.bind import InitiatingBind
@@ -27,15 +27,10 @@ class Bind2Request:
     features: tuple[Element, ...]
 
 
-def offer(features: Iterable[str]) -> Element:
+def offer(features: Iterable[str]) -> str:
     """What stands in `<inline/>`; `features` are the namespaces of what a session can begin with (XEP-0386, 3.1)."""
-    bind = Element("bind", NS)
-    inline = Element("inline", NS)
-    for namespace in features:
-        inline.add("feature", var=namespace)
-    if inline.children:
-        bind.children.append(inline)
-    return bind
+    listed = "".join(f"<feature var='{escape_attribute(namespace)}'/>" for namespace in features)
+    return f"<bind xmlns='{NS}'><inline>{listed}</inline></bind>" if listed else f"<bind xmlns='{NS}'/>"
 
 
 def read(request: Element | None) -> Bind2Request | None:

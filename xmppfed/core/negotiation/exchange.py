@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from xmppfed.core.element import Element
 from xmppfed.core.events import AuthFailed, AuthRequested, KeysRequested
@@ -18,8 +18,10 @@ from xmppfed.core.sasl.steps import Challenge, Claim, ClientMechanism, KeysNeede
 from xmppfed.core.stream import Stream
 from xmppfed.errors import SASLCondition, SASLError, StreamCondition, StreamError
 
-__all__ = ["Attempts", "Choose", "InitiatingExchange", "ReceivingExchange", "decode", "encode"]
+__all__ = ["Attempts", "Choose", "Create", "InitiatingExchange", "ReceivingExchange", "decode", "encode"]
 
+Create = Callable[[str], ServerMechanism]
+"""Makes a mechanism that was offered, by its name; may raise `SASLError`."""
 Choose = Callable[[Offer], ClientMechanism | None]
 """Picks a mechanism; `None` or a `SASLError` says that there is none for us."""
 
@@ -51,8 +53,10 @@ class Attempts:
 class ReceivingExchange(Feature, ABC):
     """Lets a peer authenticate. A profile says by which elements."""
 
-    def __init__(self, attempts: Attempts | None = None) -> None:
-        """Profiles that are offered side by side are given the same `attempts`."""
+    def __init__(self, mechanisms: Collection[str], create: Create, attempts: Attempts | None = None) -> None:
+        """`mechanisms` are offered in their order. Profiles that are offered side by side are given the same `attempts`."""
+        self._mechanisms = mechanisms
+        self._create = create
         self._attempts = attempts or Attempts()
         self._mechanism: ServerMechanism | None = None
 
@@ -96,11 +100,11 @@ class ReceivingExchange(Feature, ABC):
         except SASLError as error:
             self._failed(stream, error)
 
-    def begin(self, stream: Stream, create: Callable[[], ServerMechanism] | None, name: str, data: bytes | None) -> None:
-        """Begin with a mechanism and its initial response, if there is one; raises `SASLError`."""
-        if create is None:
+    def begin(self, stream: Stream, name: str, known: Collection[str], data: bytes | None) -> None:
+        """Begin with one of the `known` mechanisms and its initial response, if there is one; raises `SASLError`."""
+        if name not in known:
             raise SASLError(SASLCondition.INVALID_MECHANISM, f"Found {ascii(name)[:64]}, which was not offered.")
-        self._mechanism = create()
+        self._mechanism = self._create(name)
         self._attempts.current = self
         if data is None:
             stream.write(self.challenge(b""))

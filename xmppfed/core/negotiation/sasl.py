@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 from xmppfed.core.element import Element
 from xmppfed.core.events import AuthRequested
 from xmppfed.core.jid import JID
-from xmppfed.core.negotiation.exchange import Attempts, InitiatingExchange, ReceivingExchange, decode, encode
-from xmppfed.core.sasl.steps import Claim, ClientMechanism, ServerMechanism
+from xmppfed.core.negotiation.exchange import InitiatingExchange, ReceivingExchange, decode, encode
+from xmppfed.core.sasl.steps import Claim, ClientMechanism
 from xmppfed.core.stream import Stream
 from xmppfed.errors import NS_SASL, SASLCondition, SASLError
 
@@ -24,11 +24,6 @@ class ReceivingSASL(ReceivingExchange):
     """Lets a peer authenticate."""
 
     tags = frozenset({_AUTH, _RESPONSE, _ABORT})
-
-    def __init__(self, mechanisms: Mapping[str, Callable[[], ServerMechanism]], attempts: Attempts | None = None) -> None:
-        """`mechanisms` are offered in their order."""
-        super().__init__(attempts)
-        self._mechanisms = mechanisms
 
     def offer(self, stream: Stream) -> str:
         """The mechanisms, until somebody is authenticated."""
@@ -46,8 +41,8 @@ class ReceivingSASL(ReceivingExchange):
             return
         if self.under_way:
             raise SASLError(SASLCondition.MALFORMED_REQUEST, "Found <auth/> while an attempt was under way.")
-        name = element.get("mechanism", "") or ""
-        self.begin(stream, self._mechanisms.get(name), name, decode(element.text) if element.text else None)
+        data = decode(element.text) if element.text else None
+        self.begin(stream, element.get("mechanism", "") or "", self._mechanisms, data)
 
     def challenge(self, data: bytes) -> str:
         """See `ReceivingExchange.challenge`."""

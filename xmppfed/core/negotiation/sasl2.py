@@ -6,21 +6,21 @@ Tasks behind an exchange (`<continue/>`, `<next/>`) are not spoken: nothing here
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from xmppfed.core.element import Element
 from xmppfed.core.events import AuthRequested, Bound
 from xmppfed.core.jid import JID
 from xmppfed.core.negotiation.bind import ReceivingBind
-from xmppfed.core.negotiation.exchange import Attempts, Choose, InitiatingExchange, ReceivingExchange, decode, encode
+from xmppfed.core.negotiation.exchange import Attempts, Choose, Create, InitiatingExchange, ReceivingExchange, decode, encode
 from xmppfed.core.negotiation.fast import FAST
 from xmppfed.core.negotiation.feature import Inline
-from xmppfed.core.sasl.steps import Claim, ClientMechanism, Offer, ServerMechanism
+from xmppfed.core.sasl.steps import Claim, ClientMechanism, Offer
 from xmppfed.core.stream import Stream
 from xmppfed.errors import NS_SASL, JIDError, SASLCondition, SASLError, StreamCondition, StreamError
 
-__all__ = ["NS", "InitiatingSASL2", "Mechanisms", "ReceivingSASL2", "user_agent_id"]
+__all__ = ["NS", "InitiatingSASL2", "ReceivingSASL2", "user_agent_id"]
 
 NS = "urn:xmpp:sasl:2"
 
@@ -28,9 +28,6 @@ _AUTHENTICATION, _INLINE = f"{{{NS}}}authentication", f"{{{NS}}}inline"
 _AUTHENTICATE, _RESPONSE, _ABORT = f"{{{NS}}}authenticate", f"{{{NS}}}response", f"{{{NS}}}abort"
 _CHALLENGE, _SUCCESS, _FAILURE = f"{{{NS}}}challenge", f"{{{NS}}}success", f"{{{NS}}}failure"
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-
-Mechanisms = Mapping[str, Callable[[], ServerMechanism]]
-"""What makes each, by its name."""
 
 
 def user_agent_id(request: Element | None) -> str:
@@ -46,14 +43,19 @@ class ReceivingSASL2(ReceivingExchange):
     tags = frozenset({_AUTHENTICATE, _RESPONSE, _ABORT})
 
     def __init__(
-        self, mechanisms: Mechanisms, tokens: Mechanisms, attempts: Attempts, bind: ReceivingBind, inline: Sequence[Element]
+        self,
+        mechanisms: Collection[str],
+        create: Create,
+        attempts: Attempts,
+        bind: ReceivingBind,
+        tokens: Collection[str] = (),
+        inline: str = "",
     ) -> None:
-        """`mechanisms` are offered in their order; `tokens` are those that a client uses which has a token (XEP-0484). What
-        can be asked for besides is offered as `inline`."""
-        super().__init__(attempts)
-        self._mechanisms = mechanisms
-        self._tokens = tokens
+        """`tokens` are the mechanisms that a client uses which has a token (XEP-0484); what can be asked for besides a login
+        is offered as `inline`."""
+        super().__init__(mechanisms, create, attempts)
         self._bind = bind
+        self._tokens = tokens
         self._inline = inline
         self._request: Element | None = None
 
@@ -61,11 +63,8 @@ class ReceivingSASL2(ReceivingExchange):
         """The mechanisms and the inline features, until somebody is authenticated, and over TLS alone (XEP-0388, 6)."""
         if stream.authenticated or not stream.secure or not self._mechanisms:
             return ""
-        offer = Element("authentication", NS)
-        for name in self._mechanisms:
-            offer.add("mechanism", text=name)
-        offer.add("inline").children.extend(self._inline)
-        return offer.to_xml()
+        names = "".join(f"<mechanism>{name}</mechanism>" for name in self._mechanisms)
+        return f"<authentication xmlns='{NS}'>{names}<inline>{self._inline}</inline></authentication>"
 
     def take(self, stream: Stream, element: Element) -> None:
         """`<authenticate/>`, `<response/>` or `<abort/>`."""
@@ -79,10 +78,10 @@ class ReceivingSASL2(ReceivingExchange):
         if self.under_way:
             raise StreamError(StreamCondition.POLICY_VIOLATION, "Found <authenticate/> while an attempt was under way.")
         self._request = element
-        name = element.get("mechanism", "") or ""
         known = self._mechanisms if element.child(FAST) is None else self._tokens
         initial = element.child(f"{{{NS}}}initial-response")
-        self.begin(stream, known.get(name), name, None if initial is None else decode(initial.text))
+        data = None if initial is None else decode(initial.text)
+        self.begin(stream, element.get("mechanism", "") or "", known, data)
 
     def challenge(self, data: bytes) -> str:
         """See `ReceivingExchange.challenge`."""
@@ -113,6 +112,7 @@ class ReceivingSASL2(ReceivingExchange):
         stream.write(success.to_xml())
         stream.prove(peer.bare, claim.mechanism)
         self._bind.required = not peer.resource
+        self._request = None
         stream.go_on()
         if peer.resource:
             stream.emit(Bound(peer))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from xmppfed.core.sasl.anonymous import AnonymousClient, AnonymousServer
 from xmppfed.core.sasl.external import ExternalClient, ExternalServer
-from xmppfed.core.sasl.hashed_token import HashedTokenClient, token_mechanisms
+from xmppfed.core.sasl.hashed_token import HashedTokenClient, HashedTokenServer, token_mechanisms
 from xmppfed.core.sasl.plain import PlainClient, PlainServer
 from xmppfed.core.sasl.scram import HASHES
 from xmppfed.core.sasl.scram_client import ScramClient
@@ -76,6 +76,8 @@ def create_server(name: str, nonce: str, bindings: Mapping[str, bytes], beside: 
             return PlainServer()
         case "ANONYMOUS":
             return AnonymousServer()
+    if name in token_mechanisms(bindings):
+        return HashedTokenServer(name, bindings)
     known = offered(bindings=bindings, encrypted=True, external=True, anonymous=True)
     if name not in known:
         raise SASLError(SASLCondition.INVALID_MECHANISM, f"unknown mechanism, wanted one of: {', '.join(known)}")
