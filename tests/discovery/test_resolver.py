@@ -6,6 +6,8 @@ from collections.abc import Coroutine
 from itertools import pairwise
 from typing import Any, TypeVar
 
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionDone, ConnectionRefusedError
@@ -440,3 +442,23 @@ class ForgedTests(ResolverCase):
         protocol.datagramReceived(self.network.answer(question), ("192.0.2.53", 53))
         self.network.advance(10)
         self.assertEqual(self.successResultOf(asking).found, ("203.0.113.66",))
+
+    @given(st.binary(max_size=60), st.sampled_from([dns.SRV, dns.TXT, dns.A]), st.booleans())
+    def test_any_bytes(self, tail: bytes, kind: int, is_record: bool) -> None:
+        """Whatever stands behind the header of an answer, or in a record of the name that was asked for, the question ends:
+        in records, or in a reason."""
+        self.setUp()
+
+        def answer(question: dns.Message) -> bytes:
+            header = question.id.to_bytes(2, "big") + bytes.fromhex("8180 0001 0001 0000 0000")
+            asked = b"\7example\3org\0" + kind.to_bytes(2, "big") + b"\0\1"
+            record = b"\xc0\x0c" + kind.to_bytes(2, "big") + b"\0\1\0\0\0\x3c" + len(tail).to_bytes(2, "big")
+            return header + (asked + record if is_record else b"") + tail
+
+        self.network.answer = answer  # type: ignore[method-assign]
+        asks: dict[int, Any] = {dns.SRV: self.resolver.services, dns.TXT: self.resolver.texts, dns.A: self.resolver.addresses}
+        result: list[Any] = []
+        self.wait(asks[kind]("example.org"), 30).addCallbacks(result.append, lambda failure: result.append(failure.value))
+        self.assertIsInstance(result[0], Records | DiscoveryError)
+        self.assertEqual((self.network.sockets, self.network.getDelayedCalls()), (0, []))
+        self.flushLoggedErrors()  # of twisted.names, which tells of packets that it cannot read
