@@ -5,13 +5,16 @@ A name server of its own steers the backend: for it every domain is at the gatew
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from tests.interop.certificates import Certificates, issue
 from tests.interop.namespace import apart, name_server
-from tests.interop.ours import Plan, ours
+from tests.interop.ours import Ours, Plan, ours
 from tests.interop.prosody_s2s import EXTERNAL, STEERED, prosody_s2s
+from tests.interop.proxies import PROXIES
 from tests.interop.scenario import Scenario, show
 from tests.interop.servers import Host, converse
 
@@ -30,13 +33,13 @@ certificate = "{certificate}"
 """
 
 
-def _meet(folder: Path) -> None:
+def _meet(folder: Path, mechanism: str) -> None:
+    """Others prove themselves to the gateway by `mechanism`: dialback, where nginx ends TLS and certificates end with it."""
     certificates = issue(folder, EDGE, BEHIND, OURS, PROSODY)
-    gateway = _GATEWAY.format(listener=LISTENER, domain=BEHIND, backend=BACKEND, certificate=certificates.hosts[BEHIND])
     with ExitStack() as stack:
-        stack.enter_context(name_server(folder, _records()))
+        stack.enter_context(name_server(folder, [f"{name} A {address}" for name, address in ADDRESSES.items()]))
         stack.enter_context(name_server(folder, [f"* A {LISTENER}"], NAME_SERVER))
-        stack.enter_context(ours(folder, _plan(EDGE, certificates, gateway)))
+        edge = stack.enter_context(_edge(folder, certificates, stripped=mechanism == "dialback"))
         other = stack.enter_context(ours(folder, _plan(OURS, certificates), "romeo"))
         backend, prosody = (
             stack.enter_context(
@@ -45,16 +48,28 @@ def _meet(folder: Path) -> None:
             for domain, address, setup in ((BEHIND, BACKEND, STEERED), (PROSODY, ADDRESSES[PROSODY], EXTERNAL))
         )
         converse(backend.client("juliet"), other.client("romeo"))
-        show("between the backend and one of ours, over s2s-ws")
+        edge.must_say(f"server {OURS} authenticated by {mechanism}")
+        show(f"between the backend and one of ours, over s2s-ws, which the gateway believed by {mechanism}")
         converse(prosody.client("juliet"), backend.client("juliet"))
         show("between the backend and a Prosody, over TCP")
 
 
-def _records() -> list[str]:
-    return [f"{name} A {address}" for name, address in ADDRESSES.items()]
+@contextmanager
+def _edge(folder: Path, certificates: Certificates, *, stripped: bool) -> Iterator[Ours]:
+    plan = _plan(EDGE, certificates)
+    gateway = _GATEWAY.format(listener=LISTENER, domain=BEHIND, backend=BACKEND, certificate=certificates.hosts[BEHIND])
+    plan = replace(plan, tables=gateway)
+    if not stripped:
+        with ours(folder, plan) as server:
+            yield server
+        return
+    plan = replace(plan, behind_proxy=True, port=5280)
+    sites = [plan, replace(plan, domain=BEHIND, certificate=certificates.hosts[BEHIND])]
+    with ours(folder, plan) as server, PROXIES["nginx.conf"].running(folder, sites, ADDRESSES[EDGE]):
+        yield server
 
 
-def _plan(domain: str, certificates: Certificates, tables: str = "") -> Plan:
+def _plan(domain: str, certificates: Certificates) -> Plan:
     return Plan(
         domain=domain,
         certificate=certificates.hosts[domain],
@@ -62,12 +77,11 @@ def _plan(domain: str, certificates: Certificates, tables: str = "") -> Plan:
         address=ADDRESSES[domain],
         port=443,
         tcp_ports=(5269,),
-        tables=tables,
-        trust="external",
         public=(ADDRESSES[domain],),
     )
 
 
 SCENARIOS = [
-    Scenario("gateway: Prosody behind ours, ours and Prosody outside", apart(_meet), ("unshare", "ip", "prosody")),
+    Scenario(f"gateway: Prosody behind ours, others by {mechanism}", apart(_meet, mechanism), ("unshare", "ip", "prosody", proxy))
+    for mechanism, proxy in (("EXTERNAL", "prosody"), ("dialback", "nginx"))
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from tests.interop.processes import running
 from tests.interop.programs import XMPPJS
 from tests.interop.scenario import Failure, Scenario
 
-__all__ = ["SCENARIOS"]
+__all__ = ["PROXIES", "SCENARIOS", "Proxy"]
 
 _PAGES = Path(__file__).parents[2] / "docs" / "how-to" / "proxies"
 _NGINX = """\
@@ -46,7 +46,7 @@ _CADDY = """\
 
 
 @dataclass(frozen=True)
-class _Proxy:
+class Proxy:
     """A kind of proxy: its frame around the page of the manual, its command, and how certificates are put into the page."""
 
     name: str
@@ -58,18 +58,21 @@ class _Proxy:
     """Where it says which certificate a client showed."""
 
     @contextmanager
-    def running(self, folder: Path, plans: list[Plan]) -> Iterator[None]:
-        """The proxy on port 443 of every address, in front of all `plans`."""
+    def running(self, folder: Path, plans: Sequence[Plan], address: str = "") -> Iterator[None]:
+        """The proxy on port 443 of every address, or for nginx of one, in front of all `plans`."""
         config = folder / self.page
-        config.write_text(self.frame.format(folder=folder, sites="\n".join(map(self._site, plans))))
+        sites = "\n".join(map(self._site, plans))
+        if address:
+            sites = sites.replace("listen 443", f"listen {address}:443")
+        config.write_text(self.frame.format(folder=folder, sites=sites))
         command = [part.format(config=config, folder=folder) for part in self.command]
-        with running(self.name, command, folder, [443]):
+        with running(self.name, command, folder, [443], host=address or "127.0.0.1"):
             yield
 
     def _site(self, plan: Plan) -> str:
         """The page, with the names of this server for those of the manual."""
         text = (_PAGES / self.page).read_text()
-        names = {"example.org": plan.domain, "127.0.0.1:5280": f"127.0.0.1:{plan.port}"}
+        names = {"example.org": plan.domain, "127.0.0.1:5280": f"{plan.address}:{plan.port}"}
         for shown, wanted in {**self.certificate, **names}.items():
             if shown not in text:
                 raise Failure(f"{self.page} of the manual has no {shown!r}")
@@ -77,21 +80,21 @@ class _Proxy:
         return text.replace("CERTIFICATE", str(plan.certificate))
 
 
-def _nginx(page: str, header: str = "") -> _Proxy:
+def _nginx(page: str, header: str = "") -> Proxy:
     command = ("nginx", "-c", "{config}", "-p", "{folder}", "-e", "stderr")
     files = {"/etc/ssl/example.org.pem": "CERTIFICATE", "/etc/ssl/example.org.key": "CERTIFICATE"}
-    return _Proxy("nginx", page, _NGINX, command, files, header)
+    return Proxy("nginx", page, _NGINX, command, files, header)
 
 
-def _caddy(page: str, shown: str, wanted: str, header: str = "") -> _Proxy:
+def _caddy(page: str, shown: str, wanted: str, header: str = "") -> Proxy:
     """Caddy would get certificates by itself, from where there is no way to here."""
     command = ("caddy", "run", "--adapter", "caddyfile", "--config", "{config}")
-    return _Proxy("caddy", page, _CADDY, command, {shown: wanted}, header)
+    return Proxy("caddy", page, _CADDY, command, {shown: wanted}, header)
 
 
 def _behind(folder: Path, page: str, mechanism: str) -> str:
     """Clients and servers find everything by what is published through the proxy."""
-    proxy = _PROXIES[page]
+    proxy = PROXIES[page]
     certificates = issue(folder, A, B)
     trust_only(certificates.authority)
     plans = [
@@ -124,7 +127,7 @@ def _must_be_by(mechanism: str, one: Ours, two: Ours) -> None:
         server.must_say(f"stream from {server.plan.domain} to {other.plan.domain} is established by {mechanism}")
 
 
-_PROXIES = {
+PROXIES = {
     proxy.page: proxy
     for proxy in (
         _nginx("nginx.conf"),
@@ -140,5 +143,5 @@ SCENARIOS = [
         apart(_behind, page, "EXTERNAL" if proxy.header else "dialback"),
         (proxy.command[0], *XMPPJS.needs),
     )
-    for page, proxy in _PROXIES.items()
+    for page, proxy in PROXIES.items()
 ]
