@@ -137,7 +137,7 @@ class Ours(Server):
 
     def add(self, user: str) -> None:
         """Make an account whose password is its name."""
-        self._command("user/add", {"address": f"{user}@{self.plan.domain}", "password": user})
+        self.command("user/add", address=f"{user}@{self.plan.domain}", password=user)
 
     def client(self, user: str) -> Client:
         """Log an account in that `add` made."""
@@ -150,12 +150,13 @@ class Ours(Server):
     def answers(self) -> bool:
         """Whether the control socket answers; everything else listens by then."""
         try:
-            self._command("status", {})
+            self.command("status")
         except (FileNotFoundError, ConnectionRefusedError):
             return False
         return True
 
-    def _command(self, name: str, arguments: dict[str, str]) -> None:
+    def command(self, name: str, **arguments: str) -> Any:
+        """What the control socket answers."""
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(PATIENCE)
             connection.connect(str(self.folder / self.plan.domain / "control.sock"))
@@ -166,6 +167,7 @@ class Ours(Server):
             answer = response.read()
         if response.status != 200:
             raise Failure(f"{name} was refused: {answer!r}")
+        return json.loads(answer)
 
 
 @contextmanager
