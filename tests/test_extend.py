@@ -272,7 +272,7 @@ class WrongUseTests(SynchronousTestCase):
         self.assertIn("Wanted: server, undeliverable.", self.refused(message, "own"))
         self.assertIn("Wanted: own, subscription, failed.", self.refused(presence, "routed"))
         self.assertIn("Wanted: sent, received, routed.", self.refused(hook, "own"))
-        self.assertIn("Wanted: binding, ended, left.", self.refused(session, "own"))
+        self.assertIn("Wanted: binding, ended, left, removing.", self.refused(session, "own"))
         self.assertIn("Wanted: stranger, client, server.", self.refused(offer, "account"))
 
     def test_tags(self) -> None:

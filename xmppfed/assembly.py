@@ -21,7 +21,6 @@ from xmppfed import extend
 from xmppfed.checks import is_origin
 from xmppfed.config import Config, GatewayOptions, GatewayServiceOptions
 from xmppfed.core.events import Pair
-from xmppfed.core.jid import JID
 from xmppfed.discovery.candidates import S2S_WEBSOCKET, XMPP_SERVER, XMPPS_SERVER
 from xmppfed.discovery.discovery import Discovery
 from xmppfed.discovery.dnssources import ServiceRecords, TextRecords
@@ -30,7 +29,7 @@ from xmppfed.discovery.records import DNS
 from xmppfed.discovery.resolver import Resolver
 from xmppfed.discovery.sources import HostMetaDocuments, Source, StaticRoute, StaticRoutes
 from xmppfed.discovery.vouching import Vouching
-from xmppfed.errors import StanzaCondition, StanzaError, StreamCondition, StreamError
+from xmppfed.errors import StanzaCondition, StanzaError
 from xmppfed.net.certificates import moment
 from xmppfed.net.dial import Dialer, WebSocketDialer
 from xmppfed.net.dialtcp import DirectTLSDialer, StartTLSDialer
@@ -62,6 +61,7 @@ from xmppfed.services.http import HTTPService
 from xmppfed.services.intake import FIRST_LIMIT
 from xmppfed.services.login import ClientPolicy
 from xmppfed.services.publishing import published
+from xmppfed.services.registrar import Registrar
 from xmppfed.services.relay import ClientDialer, Relay
 from xmppfed.services.s2s_tcp import S2STCP
 from xmppfed.services.s2s_ws import S2SWebSocket
@@ -181,6 +181,12 @@ class _Assembly:
             world.run_in_thread,
             Tokens(world.storage.records, world.reactor, world.timeouts),
         )
+
+    @cached_property
+    def _registrar(self) -> Registrar:
+        world = self._world
+        end = self._clients.end_account
+        return Registrar(world.storage.accounts, world.run_in_thread, self._handlers, self._sessions, end)
 
     @cached_property
     def _federation(self) -> Federation:
@@ -350,6 +356,7 @@ class _Assembly:
             subscribed=self._handlers.subscribed,
             watchers=self._handlers.watchers,
             blocks=self._handlers.blocks,
+            accounts=self._registrar,
             records=self._world.storage.records,
             clock=self._world.reactor,
             timeouts=self._world.timeouts,
@@ -361,15 +368,8 @@ class _Assembly:
             self._add(module)
 
     def _commands(self) -> Mapping[str, Command]:
-        users = user_commands(self._world.storage.accounts, self._config.domains, self._world.run_in_thread)
-
-        async def delete(arguments: dict[str, Any]) -> object:
-            """Delete an account, and end the streams it still has."""
-            answer = await users["user/delete"](arguments)
-            account = JID.parse(arguments["address"])
-            self._clients.end_account(account, StreamError(StreamCondition.NOT_AUTHORIZED, "The account was deleted."))
-            self._sessions.left(account)  # Modules may remember it, though it was not connected.
-            return answer
+        world = self._world
+        users = user_commands(world.storage.accounts, self._config.domains, world.run_in_thread, self._registrar.remove_and_end)
 
         async def reload(_: dict[str, Any]) -> object:
             self._server.reload()
@@ -381,7 +381,7 @@ class _Assembly:
 
         domains = [*self._config.domains, *self._config.gateways]
         explaining = explaining_commands(self._server.federation, domains, self._refused)
-        return {**users, **explaining, "user/delete": delete, "reload": reload, "status": status}
+        return {**users, **explaining, "reload": reload, "status": status}
 
 
 def _proxies(options: HTTPOptions) -> TrustedProxies:

@@ -24,7 +24,7 @@ import re
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias, TypeVar
 
 import msgspec
 from twisted.application.service import Service
@@ -37,12 +37,16 @@ from xmppfed.core.stanza import Stanza
 from xmppfed.errors import ConfigError, JIDError, StanzaCondition, StanzaError
 from xmppfed.routing.handlers import OFFERED, POINTS, TARGETS, Handlers, Key, Stranger
 from xmppfed.routing.sessions import Resource
-from xmppfed.storage.interface import CollectionFull, NoSuchAccount, Records, StorageError
+from xmppfed.storage.accounts import AccountRefused
+from xmppfed.storage.interface import AccountExists, CollectionFull, NoSuchAccount, Records, StorageError
 from xmppfed.tables import Options
 from xmppfed.timeouts import Timeouts
 
 __all__ = [
     "JID",
+    "AccountExists",
+    "AccountRefused",
+    "Accounts",
     "CollectionFull",
     "ConfigError",
     "Element",
@@ -90,9 +94,9 @@ PresencePoint: TypeAlias = Literal["own", "subscription", "failed"]
 """`own`: look on when a local resource changes its presence; the method gets the `Resource` as its second argument.
 `subscription`: take requests and probes for accounts. `failed`: take presence that came back to an account as an error."""
 
-SessionPoint: TypeAlias = Literal["binding", "ended", "left"]
+SessionPoint: TypeAlias = Literal["binding", "ended", "left", "removing"]
 """`binding`: read what is needed of an account (a JID) before a resource of it is bound. `ended`: a `Resource` is gone.
-`left`: an account has no session any more, or is itself no more."""
+`left`: an account has no session any more, or is itself no more. `removing`: an account is about to be removed."""
 
 HookPoint: TypeAlias = Literal["sent", "received", "routed"]
 """`sent`: what a client of ours sends; `received`: what another server sends, its sender verified. `routed`: all that goes
@@ -117,6 +121,26 @@ _Breaker = TypeVar("_Breaker", bound=Callable[[Any, Pair], None])
 _Watchers = TypeVar("_Watchers", bound=Callable[[Any, str], Collection[str]])
 _Blocker = TypeVar("_Blocker", bound=Callable[[Any, str, JID], bool])
 _Knower = TypeVar("_Knower", bound=Callable[[Any, JID, JID], Awaitable[bool]])
+
+
+class Accounts(Protocol):
+    """The accounts of this server, all of them bare addresses at its domains. Every method may raise StorageError."""
+
+    async def create(self, account: JID, password: str) -> None:
+        """Make an account. Raises AccountExists, or AccountRefused for the password."""
+        ...
+
+    async def change_password(self, account: JID, password: str) -> None:
+        """Give an account another password. Raises NoSuchAccount, or AccountRefused for the password."""
+        ...
+
+    async def remove(self, account: JID) -> None:
+        """Remove an account with all that is kept for it. Raises NoSuchAccount. Its streams go on until `end`."""
+        ...
+
+    def end(self, account: JID) -> None:
+        """End all streams of an account that was removed, at once."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +170,8 @@ class Host:
     """Who may see the presence of a connected account, by its bare address as text; bare addresses as well."""
     blocks: Callable[[str, JID], bool]
     """Whether a connected account, by its bare address as text, wants to hear nothing of an address."""
+    accounts: Accounts
+    """Who has an account here."""
     records: Records
     """What is kept for accounts, beyond a restart."""
     clock: IReactorTime

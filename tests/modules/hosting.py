@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from tests.routing.fakes import RecordingSession, Server, stanza
+from xmppfed.core.jid import JID
 from xmppfed.core.stanza import Stanza
+from xmppfed.errors import StreamError
 from xmppfed.extend import Host, Module, register
+from xmppfed.services.registrar import Registrar
 from xmppfed.storage.memory import MemoryStorage
+from xmppfed.storage.threads import at_once
 from xmppfed.timeouts import Timeouts
 
 JULIET = "juliet@example.org/balcony"
@@ -29,6 +33,7 @@ class Hosting(Server):
             subscribed=self.handlers.subscribed,
             watchers=self.handlers.watchers,
             blocks=self.handlers.blocks,
+            accounts=Registrar(self.storage.accounts, at_once, self.handlers, self.sessions, self.end),
             records=self.storage.records,
             clock=self.clock,
             timeouts=Timeouts(),
@@ -37,6 +42,12 @@ class Hosting(Server):
         for module in self.modules:
             register(module, self.handlers)
         self.juliet: RecordingSession = self.session(JULIET)
+
+    def end(self, account: JID, error: StreamError) -> None:
+        """End the sessions of an account."""
+        for session in self.sessions.of(account):
+            session.end(error)
+            self.sessions.remove(session)
 
     def ask(self, type: str, to: str | None, tag: str, **attributes: str) -> Stanza:
         """Juliet's request with one child, and the one answer to it."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Protocol
+
+from xmppfed.core.origins import origin
 
 __all__ = ["Admission", "Stranger"]
 
@@ -31,11 +32,11 @@ class Admission:
 
     def enter(self, connection: Stranger, address: str) -> bool:
         """Admit a new connection, if there is room."""
-        origin = _origin(address)
-        if len(self._origins) >= self._total or (self._each is not None and self._counts[origin] >= self._each):
+        who = origin(address)
+        if len(self._origins) >= self._total or (self._each is not None and self._counts[who] >= self._each):
             return False
-        self._origins[connection] = origin
-        self._counts[origin] += 1
+        self._origins[connection] = who
+        self._counts[who] += 1
         return True
 
     def hand_over(self, old: Stranger, new: Stranger) -> None:
@@ -50,19 +51,8 @@ class Admission:
 
     def leave(self, connection: Stranger) -> None:
         """The connection is gone, or its peer no stranger any more; saying it twice does no harm."""
-        origin = self._origins.pop(connection, None)
-        if origin is not None:
-            self._counts[origin] -= 1
-            if not self._counts[origin]:
-                del self._counts[origin]
-
-
-def _origin(address: str) -> str:
-    """What counts as one: with IPv6 the network of a subscriber, who can use 2^64 addresses at will (RFC 6177)."""
-    try:
-        parsed = ip_address(address.partition("%")[0])
-    except ValueError:  # the peer on a Unix socket
-        return address
-    if not isinstance(parsed, IPv6Address):
-        return address
-    return str(parsed.ipv4_mapped or IPv6Network((parsed, 64), strict=False))
+        who = self._origins.pop(connection, None)
+        if who is not None:
+            self._counts[who] -= 1
+            if not self._counts[who]:
+                del self._counts[who]

@@ -50,7 +50,7 @@ POINTS = {
     "hook": ("sent", "received", "routed"),
     "message": ("server", "undeliverable", "delivered"),
     "presence": ("own", "subscription", "failed"),
-    "session": ("binding", "ended", "left"),
+    "session": ("binding", "ended", "left", "removing"),
     "stream": ("broken",),
 }
 """Where stanzas, sessions and streams meet modules."""
@@ -118,6 +118,11 @@ class Handlers:
     def leavings(self) -> list[Callable[[JID], None]]:
         """Those who hear of accounts that have no session any more."""
         return self._many["session", "left"]
+
+    @property
+    def removers(self) -> list[Callable[[JID], Awaitable[None]]]:
+        """Those who still have something to do or to say for an account before it is removed."""
+        return self._many["session", "removing"]
 
     @property
     def breaks(self) -> list[Callable[[Pair], None]]:

@@ -10,7 +10,7 @@ import json
 import os
 import socket
 import stat
-from collections.abc import Callable, Collection, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -23,6 +23,7 @@ from twisted.logger import Logger
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
 
+from xmppfed.core.jid import JID
 from xmppfed.errors import ConfigError, XMPPFedError
 from xmppfed.storage.accounts import account_address, add_account, change_password
 from xmppfed.storage.interface import AccountExists, Accounts, NoSuchAccount
@@ -77,8 +78,14 @@ class Control(Service):
             await maybeDeferred(port.stopListening)
 
 
-def user_commands(accounts: Accounts, domains: Collection[str], run_in_thread: RunInThread) -> dict[str, Command]:
-    """`user/add`, `user/passwd`, `user/delete` and `user/list`, for accounts at `domains`."""
+def user_commands(
+    accounts: Accounts,
+    domains: Collection[str],
+    run_in_thread: RunInThread,
+    remove: Callable[[JID], Awaitable[None]] | None = None,
+) -> dict[str, Command]:
+    """`user/add`, `user/passwd`, `user/delete` and `user/list`, for accounts at `domains`. Where a server runs, `remove` ends
+    what an account has there besides."""
 
     async def add(arguments: dict[str, Any]) -> object:
         login = _converted(arguments, _Login)
@@ -94,7 +101,7 @@ def user_commands(accounts: Accounts, domains: Collection[str], run_in_thread: R
 
     async def delete(arguments: dict[str, Any]) -> object:
         jid = account_address(_converted(arguments, _Account).address, domains)
-        await accounts.delete(jid.domain, jid.local)
+        await (accounts.delete(jid.domain, jid.local) if remove is None else remove(jid))
         return {"deleted": str(jid)}
 
     async def list_all(arguments: dict[str, Any]) -> object:

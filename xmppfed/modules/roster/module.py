@@ -144,6 +144,11 @@ class Roster(Module):
         self._rosters.forget(str(account))
         self._elsewhere.forget(str(account))
 
+    @session("removing")
+    async def removing(self, account: JID) -> None:
+        """Contacts need not go on believing in an account that is no more (XEP-0077, 3.2)."""
+        self._subscriptions.cancel(account, await self._rosters.read(account))
+
     @hook("sent")
     def sent(self, stanza: Stanza) -> Stanza | None:
         """Presence that a client of ours sends to somebody: subscriptions are ours to handle, directed presence is noted."""

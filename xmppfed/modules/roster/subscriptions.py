@@ -71,12 +71,20 @@ class Subscriptions:
             raise StanzaError(StanzaCondition.ITEM_NOT_FOUND, text=f"{jid} is not in the roster.")
         state = State.NONE_PENDING_IN if old.state.is_pending_in else State.NONE
         change = await opened.store(Contact(jid, state, request=old.request))
-        contact = JID.parse(jid)
-        if old.state.sees or old.state.is_pending_out:
-            self._say(user, contact, "unsubscribe")
-        if old.state.is_seen:
-            self._say(user, contact, "unsubscribed")
+        self._end(user, old)
         self._settle(user, old, change)
+
+    def cancel(self, user: JID, roster: Roster) -> None:
+        """The user is about to be no more: both subscriptions of each contact end."""
+        for contact in roster.contacts.values():
+            self._end(user, contact)
+
+    def _end(self, user: JID, contact: Contact) -> None:
+        jid = JID.parse(contact.jid)
+        if contact.state.sees or contact.state.is_pending_out:
+            self._say(user, jid, "unsubscribe")
+        if contact.state.is_seen:
+            self._say(user, jid, "unsubscribed")
 
     async def store(self, opened: OpenRoster, contact: Contact) -> Change | None:
         """Keep what the user wants. Raises StanzaError when the roster is full, or there can be none."""
