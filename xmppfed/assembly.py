@@ -199,6 +199,7 @@ class _Assembly:
             world.reactor,
             [*self._config.domains, *self._config.gateways],
             self._remotes,
+            self._router,
             self._discovery(options, fetch, dialers),
             Vouching(world.reactor, fetch.get),
             dialers,
@@ -229,6 +230,7 @@ class _Assembly:
             world.reactor,
             Everybody(),
             self._remotes,
+            self._router,
             Discovery(world.reactor, sources, world.dns.addresses, anywhere, kinds=dialers, chance=randbelow),
             Vouching(world.reactor, nobody_vouches),
             dialers,
@@ -295,7 +297,7 @@ class _Assembly:
                     self._add(relay := self._relay(domain, gateway, services.c2s_ws.max_stanza_bytes))
                     http.relay(domain, relay)
         if services.s2s_ws is not None:
-            self._add(s2s := S2SWebSocket(self._federation, self._router))
+            self._add(s2s := S2SWebSocket(self._federation))
             http.take(s2s)
 
     def _c2s_tcp(self, options: C2STCPOptions) -> C2STCP:
@@ -305,7 +307,7 @@ class _Assembly:
         return service
 
     def _s2s_tcp(self, options: S2STCPOptions) -> S2STCP:
-        service = S2STCP(self._federation, self._router, self._world.reactor)
+        service = S2STCP(self._federation, self._world.reactor)
         self._listen(service, options, self._federation.domains)
         return service
 
@@ -334,7 +336,7 @@ class _Assembly:
         return judge_presented(presented.leaf, presented.chain, self._server.trust.store(), moment(self._world.reactor))
 
     def _gateway(self, options: GatewayServiceOptions) -> Gateway:
-        gateway = Gateway(self._backends, self._router, self._world.reactor, Listed.of(options.peers))
+        gateway = Gateway(self._backends, self._world.reactor, Listed.of(options.peers))
         gateway.listen_for_backends(options.endpoint, self._contexts if options.tls else None)
         return gateway
 

@@ -36,6 +36,11 @@ def established_by(log: str, sender: str, to: str) -> str | None:
     return found[-1] if found else None
 
 
+def goes_back(log: str, sender: str, to: str) -> bool:
+    """Whether a server may answer on the stream that the other one opened, by the words of its log."""
+    return f"stanzas from {sender} to {to} may go back on its stream" in log
+
+
 async def converse(reactor: Any, pair: tuple[Place, Place], trust: TrustRoots, tell: Tell) -> None:
     """Log both in and let them talk, both ways and once more. Raises `DemoFailed`."""
     people = []
@@ -66,11 +71,15 @@ async def _exchange(reactor: Any, people: list[Person], pair: tuple[Place, ...],
 
 
 def _explain_first(sender: Place, to: Place, tell: Tell) -> None:
-    """Why the first message took longer: the words of the sender's server say how it was believed."""
-    mechanism = established_by(sender.log.read_text(errors="replace"), sender.domain, to.domain)
+    """Which way the first message went, and why it took longer: by the words of the log of the sender's server."""
+    log = sender.log.read_text(errors="replace")
+    mechanism = established_by(log, sender.domain, to.domain)
+    if mechanism is None and goes_back(log, sender.domain, to.domain):
+        tell("      It went back on the same stream: both servers have agreed on both ways (XEP-0288).")
+        return
     if mechanism is None:
         raise DemoFailed(f"the message arrived, but the log of {sender.domain} knows no stream to {to.domain}")
-    tell(f"      {sender.domain} opened a stream of its own for this, at {to.url} ({HOST}).")
+    tell(f"      {sender.domain} opened a stream for this, at {to.url} ({HOST}).")
     if mechanism == "EXTERNAL":
         tell("      Each server showed a certificate that proves its domain (trust: SASL EXTERNAL).")
     else:

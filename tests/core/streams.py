@@ -246,9 +246,12 @@ class ToPeer(Wired):
     profile = S2S
     receiving = False
 
-    def __init__(self, framing: FramingType = MessageFraming, verifying: VerifyingDialback | None = None) -> None:
+    def __init__(
+        self, framing: FramingType = MessageFraming, verifying: VerifyingDialback | None = None, before: Sequence[Feature] = ()
+    ) -> None:
+        """Features `before` dialback have their turn first."""
         self.dialback = InitiatingDialback(Pair("b.example", "a.example"), lambda pair, id: f"{pair.sender}>{pair.to}#{id}")
-        super().__init__(framing, [verifying or self.dialback])
+        super().__init__(framing, [*before, verifying or self.dialback])
 
     def header(self, **changes: str | None) -> bytes:
         """The other server's answer."""

@@ -41,8 +41,16 @@ class Way:
         self.remotes = Remotes(self.clock, connect or self.connecting.append, timeouts or Timeouts())
         self.remotes.bounce = lambda stanza, error: self.bounced.append((stanza, error))
 
+    def deliver(self, stanza: Stanza) -> bool:
+        """A stream that takes everything."""
+        self.delivered.append(stanza)
+        return True
+
     def established(self, pair: Pair = PAIR) -> None:
-        self.remotes.established(pair, self.delivered.append)
+        self.remotes.established(pair, self.deliver)
+
+    def lost(self, pair: Pair = PAIR) -> None:
+        self.remotes.lost(pair, self.deliver)
 
     def is_idle(self) -> bool:
         """Whether nothing is kept: no domain, no timer."""
@@ -85,10 +93,10 @@ class QueueTests(SynchronousTestCase):
         for number in (1, 2):
             way.remotes.send(outgoing(number))
 
-        def deliver(stanza: Stanza) -> None:
+        def deliver(stanza: Stanza) -> bool:
             if stanza.id in ("1", "2"):
                 way.remotes.send(outgoing(int(stanza.id) + 10))
-            way.delivered.append(stanza)
+            return way.deliver(stanza)
 
         way.remotes.established(PAIR, deliver)
         self.assertEqual(ids(way.delivered), ["1", "2", "11", "12"])
@@ -218,7 +226,7 @@ class FailureTests(SynchronousTestCase):
         """After a loss nothing is kept, and the next stanza connects."""
         way = Way()
         way.established()
-        way.remotes.lost(PAIR)
+        way.lost()
         self.assertTrue(way.is_idle())
         way.remotes.send(outgoing(1))
         self.assertEqual((way.connecting, way.delivered), ([PAIR], []))
@@ -226,9 +234,9 @@ class FailureTests(SynchronousTestCase):
     def test_lost_while_connecting_is_nothing_to_do(self) -> None:
         """Only a stream that stands can be lost: the queue stays, nobody connects twice."""
         way = Way()
-        way.remotes.lost(PAIR)
+        way.lost()
         way.remotes.send(outgoing(1))
-        way.remotes.lost(PAIR)
+        way.lost()
         way.established()
         self.assertEqual((way.connecting, ids(way.delivered)), ([PAIR], ["1"]))
 
@@ -244,9 +252,9 @@ class FailureTests(SynchronousTestCase):
         for number in (1, 2, 3):
             way.remotes.send(outgoing(number))
 
-        def deliver(stanza: Stanza) -> None:
-            way.delivered.append(stanza)
-            way.remotes.lost(PAIR)
+        def deliver(stanza: Stanza) -> bool:
+            way.remotes.lost(PAIR, deliver)
+            return way.deliver(stanza)
 
         way.remotes.established(PAIR, deliver)
         self.assertEqual((ids(way.delivered), way.connecting), (["1"], [PAIR, PAIR]))
@@ -257,16 +265,117 @@ class FailureTests(SynchronousTestCase):
         """When nothing waits any more, a loss during the flush leaves nothing behind."""
         way = Way()
         way.remotes.send(outgoing(1))
-        way.remotes.established(PAIR, lambda stanza: way.remotes.lost(PAIR))
+
+        def deliver(stanza: Stanza) -> bool:
+            way.remotes.lost(PAIR, deliver)
+            return True
+
+        way.remotes.established(PAIR, deliver)
         self.assertTrue(way.is_idle())
 
-    def test_a_newer_stream_replaces_the_older(self) -> None:
-        """From then on the newer one gets everything."""
-        way, older = Way(), list[Stanza]()
-        way.remotes.established(PAIR, older.append)
+    def test_a_fault_during_the_flush(self) -> None:
+        """A stanza that cannot be written takes no other with it: what waits behind it goes with the next that comes."""
+        way = Way()
+        for number in (1, 2):
+            way.remotes.send(outgoing(number))
+
+        def deliver(stanza: Stanza) -> bool:
+            if stanza.id == "1":
+                raise ZeroDivisionError
+            return way.deliver(stanza)
+
+        self.assertRaises(ZeroDivisionError, way.remotes.established, PAIR, deliver)
+        way.remotes.send(outgoing(3))
+        way.remotes.established(PAIR, way.deliver)
+        self.assertEqual(ids(way.delivered), ["2", "3"])
+
+
+class SeveralWaysTests(SynchronousTestCase):
+    """Two streams for one pair: both servers connected at once, and both streams are bidirectional (XEP-0288)."""
+
+    def setUp(self) -> None:
+        self.way = Way()
+        self.newer: list[Stanza] = []
+        self.way.established()
+        self.way.remotes.established(PAIR, self.take)
+
+    def take(self, stanza: Stanza) -> bool:
+        """The second stream."""
+        self.newer.append(stanza)
+        return True
+
+    def test_the_older_goes_on(self) -> None:
+        """What goes on the newer stream could overtake what is under way on the older: it stands by."""
+        self.way.remotes.send(outgoing(1))
+        self.assertEqual((ids(self.way.delivered), self.newer), (["1"], []))
+
+    def test_the_newer_takes_over(self) -> None:
+        """When the first is lost, the other is there at once: nobody connects."""
+        self.way.lost()
+        self.way.remotes.send(outgoing(1))
+        self.assertEqual((ids(self.newer), self.way.connecting), (["1"], []))
+
+    def test_the_newer_is_lost(self) -> None:
+        """The one that stood by leaves no trace."""
+        self.way.remotes.lost(PAIR, self.take)
+        self.way.remotes.send(outgoing(1))
+        self.way.lost()
+        self.way.remotes.send(outgoing(2))
+        self.assertEqual((self.newer, self.way.connecting), ([], [PAIR]))
+
+    def test_lost_during_the_flush(self) -> None:
+        """What one did not take any more goes to the other, in order."""
+        way = Way()
+        for number in (1, 2, 3):
+            way.remotes.send(outgoing(number))
+
+        def deliver(stanza: Stanza) -> bool:
+            way.remotes.established(PAIR, way.deliver)
+            way.remotes.lost(PAIR, deliver)
+            return False
+
+        way.remotes.established(PAIR, deliver)
+        self.assertEqual((ids(way.delivered), way.connecting), (["1", "2", "3"], [PAIR]))
+
+
+class EndedWayTests(SynchronousTestCase):
+    """A stream that is at its end before anybody said that it is lost."""
+
+    def test_nothing_is_dropped(self) -> None:
+        """What it does not take waits, in order, and goes on the next."""
+        way = Way()
+        way.remotes.established(PAIR, lambda _: False)
+        for number in (1, 2):
+            way.remotes.send(outgoing(number))
+        self.assertEqual((ids(way.remotes.waiting()), way.connecting), (["1", "2"], []))
         way.established()
+        self.assertEqual(way.delivered, [])
+
+    def test_lost(self) -> None:
+        """When it is lost, a stream is made for what waits."""
+        way = Way()
+
+        def deliver(_: Stanza) -> bool:
+            return False
+
+        way.remotes.established(PAIR, deliver)
         way.remotes.send(outgoing(1))
-        self.assertEqual((older, ids(way.delivered)), ([], ["1"]))
+        way.remotes.lost(PAIR, deliver)
+        self.assertEqual(way.connecting, [PAIR])
+        way.established()
+        self.assertEqual(ids(way.delivered), ["1"])
+
+    def test_time_is_kept(self) -> None:
+        """What waits for it waits no longer than anything else."""
+        way = Way()
+        way.remotes.established(PAIR, lambda _: False)
+        way.remotes.send(outgoing(1))
+        way.clock.advance(60)
+        self.assertEqual(ids([returned for returned, _ in way.bounced]), ["1"])
+
+
+class StopTests(SynchronousTestCase):
+    """The end of the server."""
 
     def test_stop_returns_what_waits(self) -> None:
         """At the end of the server nobody's stanza is lost in silence, and no timer is left."""
@@ -304,7 +413,7 @@ class ManyDomainsTests(SynchronousTestCase):
         self.assertEqual(len(way.bounced), 3 * len(dead))
         self.assertEqual(set(way.remotes._remotes), set(domains) - dead)
         for pair in way.connecting:
-            way.remotes.lost(pair)
+            way.lost(pair)
         self.assertTrue(way.is_idle())
 
 
@@ -334,14 +443,14 @@ class AnyOrderTests(SynchronousTestCase):
             elif what == "established":
                 way.established(pair)
             elif what == "lost":
-                way.remotes.lost(pair)
+                way.lost(pair)
             elif what == "failed":
                 way.remotes.failed(pair, NOT_FOUND)
             else:
                 way.clock.advance(6)
         way.remotes.stop()
-        for pair in pairs:
-            way.remotes.lost(pair)
+        for pair in pairs * len(happenings):
+            way.lost(pair)
         delivered = [int(str(each.id)) for each in way.delivered]
         bounced = [int(str(returned.id)) for returned, _ in way.bounced]
         self.assertEqual(sorted(delivered + bounced), list(range(1, sent + 1)))

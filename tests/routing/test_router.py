@@ -45,7 +45,12 @@ class Town(Server):
 def to_remote(server: Server) -> list[Stanza]:
     """What reaches example.net from now on."""
     sent: list[Stanza] = []
-    server.remotes.established(Pair("example.org", "example.net"), sent.append)
+
+    def take(stanza: Stanza) -> bool:
+        sent.append(stanza)
+        return True
+
+    server.remotes.established(Pair("example.org", "example.net"), take)
     return sent
 
 

@@ -82,10 +82,11 @@ def stream_error(messages: list[str]) -> tuple[str, str]:
 
 
 def offered(messages: list[str]) -> list[str]:
-    """What stands in the features among these messages: mechanisms by name, and the names of other features."""
+    """What stands in the features among these messages: mechanisms by name, and the names of other features; without what
+    every server is offered, whoever it is."""
     (tree,) = [parse_tree(text.encode()) for text in messages if text.startswith("<stream:features")]
     return [mechanism.text for one in tree.elements() if one.name == "mechanisms" for mechanism in one.elements()] + [
-        one.name for one in tree.elements() if one.name != "mechanisms"
+        one.name for one in tree.elements() if one.name not in ("mechanisms", "bidi")
     ]
 
 

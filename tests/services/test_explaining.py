@@ -77,11 +77,13 @@ class Reached(ExplainingCase):
         self.assertNotEqual(self.ask("explain", domain=THEIRS)["began"], first["began"])
 
     def test_s2s(self) -> None:
-        """The streams there are."""
+        """The streams there are, with the pairs of domains that may speak on each."""
         self.assertEqual(list(stream_lines(self.ask("s2s")["streams"])), ["No streams to or from other servers."])
         self.ask("explain", domain=THEIRS)
         other = explaining_commands(self.federation.server(THEIRS).federation, [THEIRS], deque())
-        self.assertEqual(next(stream_lines(self.ask("s2s")["streams"])).split(" (")[0], f"out: {OURS} to {THEIRS}")
+        self.assertEqual(
+            next(stream_lines(self.ask("s2s")["streams"])).split(" (")[0], f"out: {OURS} to {THEIRS}, {THEIRS} to {OURS}"
+        )
         self.commands = other
         (line,) = stream_lines(self.ask("s2s")["streams"])
         self.assertRegex(line, rf"in: {OURS} to {THEIRS} \(127\.0\.0\.2, EXTERNAL\)")

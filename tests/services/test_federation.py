@@ -293,7 +293,7 @@ class Queue(S2SCase):
         def fault(*_: object) -> None:
             raise ZeroDivisionError("a detail")
 
-        places = [(self.policy, "_stream"), (self.policy, "_features"), (self.policy, "_dialback_secret"), (Reaching, "_open")]
+        places = [(self.policy, "_stream"), (self.policy, "_purpose"), (self.policy, "_dialback_secret"), (Reaching, "_open")]
         for place, method in places:
             with self.subTest(method):
                 self.policy._secret = None

@@ -25,8 +25,9 @@ from tests.services.s2s import (
 )
 from xmppfed.core.events import Pair
 from xmppfed.core.negotiation.dialback import dialback_key
-from xmppfed.services import federation, incoming
+from xmppfed.services import federation
 from xmppfed.services.incoming import Incoming
+from xmppfed.services.pairs import MAX_PAIRS
 
 
 class Dialback(S2SCase):
@@ -65,7 +66,7 @@ class Dialback(S2SCase):
         self.assertIn(">key</db:verify>", asked)
         self.say(self.peer, message())
         self.client.expect(f"<message from='{ROMEO}'/>")
-        self.assertEqual([owner._work for owner in self.policy.streams._owners if isinstance(owner, Incoming)], [set()])
+        self.assertEqual([owner._proved._work for owner in self.policy.streams._owners if isinstance(owner, Incoming)], [set()])
 
     def test_question_stream(self) -> None:
         """The stream for a question asks it and closes: nobody authenticates on it, and no stanza uses it."""
@@ -237,10 +238,10 @@ class Dialback(S2SCase):
             asked.append(pair)
 
         self.patch(self.policy, "ask", ask)
-        self.claimed(*(result(f"{number}.example") for number in range(incoming.MAX_PAIRS)))
+        self.claimed(*(result(f"{number}.example") for number in range(MAX_PAIRS)))
         (answer,) = self.say(self.peer, result("more.example"))
         self.assertIn("resource-constraint", answer)
-        self.assertEqual(len(asked), incoming.MAX_PAIRS)
+        self.assertEqual(len(asked), MAX_PAIRS)
         self.assertIsNone(self.peer.lost)
 
     def test_many_questions(self) -> None:

@@ -31,6 +31,8 @@ real frames.
 | 22 | keepalive | tests.services.test_outgoing.Ends.test_pings |
 | 23 | closing | tests.services.test_outgoing.Ends.test_no_answer_to_our_closing |
 | 24 | compression | |
+| 25 | bidirectional streams | tests.services.test_bidi.Incoming.test_by_dialback |
+| 25 | bidirectional streams | tests.services.test_bidi.Outgoing.test_other_domains |
 | 27 | SNI versus `to` | tests.services.test_federation_reach.TwoDomains.test_server_name_chooses_the_certificate_only |
 | 28 | time-outs | tests.services.test_federation.Candidates.test_no_features |
 | 29 | cost of incoming streams | tests.services.test_federation_reach.Delegated.test_incoming |
@@ -39,8 +41,8 @@ real frames.
 | 31 | plain WebSocket | tests.test_config.Refused.test_proxy_in_the_open |
 | 32 | extended key usage | tests.services.test_incoming.Accepted.test_server_purpose_alone |
 
-Rows 21, 25, 26 and 30 belong to what is not built yet: XEP-0478, bidirectional streams,
-stream management, and TCP; so do RFC 9440 of row 9 and the PROXY protocol of row 31.
+Rows 21, 26 and 30 belong to what is not built yet: XEP-0478, stream management, and TCP; so do RFC 9440 of row 9 and the
+PROXY protocol of row 31.
 """
 
 from __future__ import annotations
@@ -109,7 +111,7 @@ class Table(SynchronousTestCase):
         cases = [case for case in globals().values() if isinstance(case, type) and issubclass(case, S2SCase)]
         methods = " ".join(name for case in cases for name in vars(case))
         tested = {int(number) for number in re.findall(r"test_row_(\d\d)_", methods)}
-        self.assertEqual(set(range(1, 33)) - tested, {21, 25, 26, 30})
+        self.assertEqual(set(range(1, 33)) - tested, {21, 26, 30})
         listed = {int(number) for number in re.findall(r"^\| (\d+) \|", __doc__, re.MULTILINE)}
         self.assertEqual(listed, tested)
 
@@ -480,6 +482,47 @@ class Published(S2SCase):
         self.write(client)
         self.assertIn(f"found a certificate for DNS host.example; wanted one for {THEIRS}", self.bounced(client)[1])
         self.assertEqual([peer.messages for peer in listener.peers], [[]])
+
+
+class BothWays(S2SCase):
+    """Row 25: bidirectional streams."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.client = self.juliet()
+
+    def test_row_25_asked_before_authentication(self) -> None:
+        """Row 25: we ask before SASL and before dialback, where it is offered, and what the server then says arrives."""
+        offer = "<bidi xmlns='urn:xmpp:features:bidi'/>"
+        for kind, word in ((Script, "<auth"), (DialbackScript, "<db:result")):
+            with self.subTest(word):
+                listener = self.listen(type("Both", (kind,), {"offer": offer + kind.offer}))
+                self.write(self.client)
+                self.assertEqual([text.partition(" ")[0] for text in listener.peer.messages][:3], ["<open", "<bidi", word])
+                self.say(listener.peer, message())
+                self.client.take(f"<message from='{ROMEO}'/>")
+                listener.close()
+
+    def test_row_25_used_either_way(self) -> None:
+        """Row 25: who asked for it is answered on its own stream, proved by a certificate or by dialback."""
+        listener = self.listen()
+        for proof in ((external(), opening()), (result(),)):
+            with self.subTest(proof):
+                peer = self.dial(self.issue())
+                self.say(peer, opening(), "<bidi xmlns='urn:xmpp:bidi'/>", *proof, message())
+                self.write(self.client)
+                self.assertIn("Art thou not Romeo?", peer.messages[-1])
+                peer.abort()
+                self.network.pump()
+        self.assertEqual([one.bodies for one in listener.peers], [[]])
+
+    def test_row_25_inverse_of_verified_pairs(self) -> None:
+        """Row 25: in neither direction does anything pass but the verified pair and its inverse."""
+        peer = self.dial(self.issue())
+        self.say(peer, opening(), "<bidi xmlns='urn:xmpp:bidi'/>", external(), opening(), message())
+        self.write(self.client, "x@other.example")
+        self.assertEqual([text for text in peer.take() if "<message" in text], [])
+        self.assertEqual(stream_error(self.say(peer, message("x@other.example")))[0], "invalid-from")
 
 
 class OtherHost(S2SCase):

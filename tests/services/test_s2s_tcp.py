@@ -15,6 +15,7 @@ from tests.services.tcppeers import ADDRESS, JULIET, OURS, ROMEO, STARTTLS, THEI
 from tests.testing.peers import Remembering
 from xmppfed.core.events import Pair
 from xmppfed.core.framing import S2S
+from xmppfed.core.negotiation.bidi import ReceivingBidi
 from xmppfed.net.issuing import Authority
 from xmppfed.services.s2s_tcp import S2STCP
 from xmppfed.testing.certificates import CertificateKind
@@ -105,7 +106,9 @@ class OneFederation(SynchronousTestCase):
     """Services between servers share what they know."""
 
     def test_both_services(self) -> None:
-        """A server with both is reached by TCP, answers by WebSocket, and has one federation of streams."""
+        """A server with both is reached by TCP, answers by WebSocket where streams go one way, and has one federation of
+        streams."""
+        self.patch(ReceivingBidi, "offer", lambda *_: "")
         settings = {OURS: routed("xmpps://{}")[OURS], THEIRS: routed("wss://{}/xmpp-websocket")[THEIRS]}
         for domain, address in HOSTS.items():
             settings[domain]["services"] = {"http": {"endpoint": f"tcp:443:interface={address}"}, "s2s_ws": {}}

@@ -95,6 +95,7 @@ class Stream:
         self.peer: JID | None = None  # who the peer is, proved
         self.authenticated = False
         self.mechanism = ""  # by what it is: a SASL mechanism, or dialback
+        self.bidirectional = False  # between servers: both sides may send stanzas (XEP-0288)
         self.id = ""
         self.lang: str | None = None
         self.offered: Element | None = None

@@ -101,11 +101,12 @@ class Connection(Generic[OwnerType]):
         """The time on the clock of this connection."""
         return self._clock.seconds()
 
-    def send(self, stanza: Stanza) -> None:
-        """Send a stanza, now; on a stream that has ended, nothing (RFC 6120, 4.4)."""
-        if self.stream.state not in _ENDED:
-            self.stream.send(stanza)
+    def send(self, stanza: Stanza) -> bool:
+        """Send a stanza, now; false on a stream that has ended: nothing may follow that (RFC 6120, 4.4)."""
+        sent = self.stream.send(stanza)
+        if sent:
             self.flush()
+        return sent
 
     def answered(self) -> None:
         """The owner has answered an event after `handle` had returned: let the stream go on."""

@@ -18,7 +18,8 @@ from xmppfed.timeouts import Timeouts
 
 __all__ = ["Remotes", "cost"]
 
-Deliver = Callable[[Stanza], None]
+Way = Callable[[Stanza], bool]
+"""A stream that carries stanzas of a pair: takes one, or is at its end and says false; then `lost` follows."""
 
 _STANZA_BYTES = 1024
 """What a waiting stanza costs besides its text: twice the 0.5 KB measured, so that small ones are bounded as well."""
@@ -38,10 +39,11 @@ class _Waiting:
 
 @dataclass(slots=True, eq=False)
 class _Lane:
-    """The way of one pair: a stream, or stanzas in their order until there is one; for a moment of flushing both."""
+    """One pair: the ways it has, of which the first is used, and stanzas in their order until one takes them."""
 
-    deliver: Deliver | None = None
+    ways: list[Way] = field(default_factory=list)
     waiting: deque[_Waiting] = field(default_factory=deque)
+    flushing: bool = False
 
 
 class _Remote:
@@ -93,52 +95,39 @@ class Remotes:
             raise ValueError("A stanza for another domain has both from and to.")
         remote = self._remotes.get(to.domain)
         lane = None if remote is None else remote.lanes.get(sender.domain)
-        if lane is None or lane.deliver is None or lane.waiting:
+        if lane is None or lane.waiting or lane.flushing or not lane.ways or not lane.ways[0](stanza):
             self._keep(stanza, Pair(sender.domain, to.domain))
-        else:
-            lane.deliver(stanza)
 
     def stands(self, pair: Pair) -> bool:
         """Whether a stream takes what is sent for the pair."""
         remote = self._remotes.get(pair.to)
         lane = None if remote is None else remote.lanes.get(pair.sender)
-        return lane is not None and lane.deliver is not None
+        return lane is not None and bool(lane.ways)
 
-    def established(self, pair: Pair, deliver: Callable[[Stanza], None]) -> None:
+    def established(self, pair: Pair, way: Way) -> None:
         """`pair` may speak on a stream: what waits goes there first, in its order (RFC 6120, 10.1), then what comes.
 
-        A stream established before is replaced.
+        A stream that stands goes on being used, for what it carries could be overtaken on another; the newer stands by.
         """
         remote = self._remotes.setdefault(pair.to, _Remote())
         lane = remote.lanes.setdefault(pair.sender, _Lane())
-        lane.deliver = deliver
-        while lane.waiting and lane.deliver is deliver:
-            entry = lane.waiting[0]  # It stays in front while it is written: what comes meanwhile queues behind it.
-            deliver(entry.stanza)
-            if lane.waiting and lane.waiting[0] is entry:
-                remote.take(lane)
-        self._tidy(pair.to)
+        lane.ways.append(way)
+        self._drain(pair, remote, lane)
 
-    def lost(self, pair: Pair) -> None:
-        """The stream of `pair` is gone; the next stanza makes another. Nothing to do where none stood."""
+    def lost(self, pair: Pair, way: Way) -> None:
+        """A stream takes nothing of `pair` any more: another that stands by does, or the next stanza makes one."""
         remote = self._remotes.get(pair.to)
         lane = None if remote is None else remote.lanes.get(pair.sender)
-        if remote is None or lane is None or lane.deliver is None:
+        if remote is None or lane is None or way not in lane.ways:
             return
-        lane.deliver = None
-        if lane.waiting:  # Lost while it took what had waited; the first of these was handed over.
-            remote.take(lane)
-        if lane.waiting:
-            self._connect(pair)
-        else:
-            del remote.lanes[pair.sender]
-        self._tidy(pair.to)
+        lane.ways.remove(way)
+        self._drain(pair, remote, lane)
 
     def failed(self, pair: Pair, error: StanzaError) -> None:
         """No stream could be made: what waits returns to its senders with `error`, whose text is the reason."""
         remote = self._remotes.get(pair.to)
         lane = None if remote is None else remote.lanes.get(pair.sender)
-        if remote is None or lane is None or lane.deliver is not None:
+        if remote is None or lane is None or lane.ways:
             return
         del remote.lanes[pair.sender]
         returned = [remote.take(lane) for _ in range(len(lane.waiting))]
@@ -172,6 +161,33 @@ class Remotes:
             remote.timer = self._clock.callLater(self._timeouts.queue, self._expire, pair.to)
         if is_new:
             self._connect(pair)
+
+    def _drain(self, pair: Pair, remote: _Remote, lane: _Lane) -> None:
+        """Hand over what waits, while what is sent meanwhile goes behind it; then see to it that the rest gets a stream."""
+        if lane.flushing:
+            return
+        lane.flushing = True
+        try:
+            while lane.waiting and lane.ways and self._hand_over(remote, lane):
+                pass
+        finally:
+            lane.flushing = False
+        if not lane.ways:
+            if lane.waiting:
+                self._connect(pair)
+            else:
+                del remote.lanes[pair.sender]
+        self._tidy(pair.to)
+
+    def _hand_over(self, remote: _Remote, lane: _Lane) -> bool:
+        """Give the first that waits to the way; false when that goes on standing and takes nothing more."""
+        entry, way = lane.waiting.popleft(), lane.ways[0]
+        remote.bytes -= entry.size
+        if way(entry.stanza):
+            return True
+        lane.waiting.appendleft(entry)
+        remote.bytes += entry.size
+        return way not in lane.ways
 
     def _expire(self, domain: str) -> None:
         """Return what has waited too long; the connecting goes on."""

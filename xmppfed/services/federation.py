@@ -16,6 +16,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from xmppfed.core.events import Pair
+from xmppfed.core.negotiation.bidi import InitiatingBidi
 from xmppfed.core.negotiation.dialback import InitiatingDialback, VerifyingDialback, dialback_key
 from xmppfed.core.negotiation.feature import Feature
 from xmppfed.core.negotiation.sasl import InitiatingSASL
@@ -30,9 +31,10 @@ from xmppfed.net.gathering import Gathering
 from xmppfed.net.peer import PeerCertificate
 from xmppfed.net.tls import ServerContexts, TrustRoots
 from xmppfed.routing.remotes import Remotes
-from xmppfed.services.outgoing import Outgoing
+from xmppfed.routing.router import Router
+from xmppfed.services.outgoing import Outgoing, Purpose
 from xmppfed.services.proof import CLIENT, Proof, prove
-from xmppfed.services.reaching import Features, Reaching
+from xmppfed.services.reaching import Purposes, Reaching
 from xmppfed.services.trace import Trace, Traces
 from xmppfed.timeouts import Timeouts
 
@@ -81,6 +83,7 @@ class Federation(Service):
         clock: IReactorTime,
         domains: Container[str],
         remotes: Remotes,
+        router: Router,
         discovery: Discovery,
         vouching: Vouching,
         dialers: Mapping[str, Dialer],
@@ -97,6 +100,7 @@ class Federation(Service):
         self.dialers = dialers
         self.domains = domains
         self.remotes = remotes
+        self.router = router
         self.trust = trust
         self.timeouts = timeouts
         self.limit = limit
@@ -110,6 +114,7 @@ class Federation(Service):
         self._secret: bytes | None = None
         self._questions = DeferredSemaphore(MAX_QUESTIONS)
         self._reaching: set[Deferred[Outgoing]] = set()
+        self._connecting: set[Pair] = set()
         self.stopping = False
 
     def stopService(self) -> Deferred[None]:
@@ -124,18 +129,22 @@ class Federation(Service):
     # Reaching others.
 
     def connect(self, pair: Pair) -> None:
-        """Make a stream for `pair`; the queue of its stanzas hears how it ended."""
-        Deferred.fromCoroutine(self._connect(pair)).addErrback(self._fault, pair)
+        """Make a stream for `pair`, unless one is being made; the queue of its stanzas hears how it ended."""
+        if pair not in self._connecting:
+            self._connecting.add(pair)
+            Deferred.fromCoroutine(self._connect(pair)).addErrback(self._fault, pair)
 
     async def _connect(self, pair: Pair) -> None:
-        secret = await self._dialback_secret()
         try:
-            outgoing = await self._reach(pair, partial(self._features, pair, secret))
+            secret = await self._dialback_secret()
+            outgoing = await self._reach(pair, partial(self._purpose, pair, secret))
         except DiscoveryError as error:
+            self._connecting.discard(pair)
             self.log.warn("no stream from {sender} to {to}: {reason}", sender=pair.sender, to=pair.to, reason=str(error))
             self.remotes.failed(pair, StanzaError(StanzaCondition.REMOTE_SERVER_NOT_FOUND, text=str(error)))
             return
-        self.remotes.established(pair, outgoing.send)
+        self._connecting.discard(pair)
+        outgoing.carry()
 
     async def explain(self, pair: Pair) -> Trace:
         """How `pair.to` is reached: what was done to make the stream that stands, or else what is done now to make one."""
@@ -149,6 +158,7 @@ class Federation(Service):
 
     def _fault(self, failure: Failure, pair: Pair) -> None:
         """A fault of ours, of which no detail leaves the house; what waits must not wait for nothing."""
+        self._connecting.discard(pair)
         self.log.failure("fault while connecting to {domain}", failure, domain=pair.to)
         self.remotes.failed(pair, StanzaError(StanzaCondition.INTERNAL_SERVER_ERROR))
 
@@ -160,8 +170,8 @@ class Federation(Service):
             raise StanzaError(StanzaCondition.RESOURCE_CONSTRAINT, text=text)
         await self._questions.acquire()
         try:
-            features = partial(_verifying, pair, stream_id, key)
-            outgoing = await self._reach(Pair(pair.to, pair.sender), features)
+            purpose = partial(_verifying, pair, stream_id, key)
+            outgoing = await self._reach(Pair(pair.to, pair.sender), purpose)
         except DiscoveryError as error:
             raise StanzaError(StanzaCondition.REMOTE_SERVER_NOT_FOUND, text=str(error)) from None
         finally:
@@ -180,25 +190,26 @@ class Federation(Service):
             self._secret = await self._secrets.secret("dialback")
         return self._secret
 
-    def _features(self, pair: Pair, secret: bytes) -> list[Feature]:
+    def _purpose(self, pair: Pair, secret: bytes) -> Purpose:
         certificate = self.contexts is not None and self.contexts.certificate(pair.sender) is not None
         credentials = Credentials(authzid=pair.sender, certificate=certificate)
-        features: list[Feature] = [InitiatingSASL(partial(_mechanism, credentials))]
-        if self.trust.of(pair.to) is not Trust.EXTERNAL:  # who is asked back by dialback has to answer, which that policy forbids
-            features.append(InitiatingDialback(pair, partial(dialback_key, secret)))
-        return features
+        features: list[Feature] = [InitiatingBidi(), InitiatingSASL(partial(_mechanism, credentials))]
+        if not self.takes_dialback(pair.to):  # who is asked back by dialback has to answer, which that policy forbids
+            return Purpose(features)
+        dialback = InitiatingDialback(pair, partial(dialback_key, secret))
+        return Purpose([*features, dialback], dialback)
 
-    def _reach(self, pair: Pair, features: Features) -> Deferred[Outgoing]:
+    def _reach(self, pair: Pair, purpose: Purposes) -> Deferred[Outgoing]:
         """A stream to `pair.to` that is ready for what it is made for; fails with a `DiscoveryError` of every reason."""
         trace = self.traces.begin(pair, self.clock.seconds())
-        reaching = Deferred.fromCoroutine(self._stream(features, trace))
+        reaching = Deferred.fromCoroutine(self._stream(purpose, trace))
         self._reaching.add(reaching)
         return reaching.addBoth(self._reached, reaching, trace)
 
-    async def _stream(self, features: Features, trace: Trace) -> Outgoing:
+    async def _stream(self, purpose: Purposes, trace: Trace) -> Outgoing:
         if self.stopping:
             raise DiscoveryError(_STOPPING)
-        return await Reaching(self, features, trace).stream()
+        return await Reaching(self, purpose, trace).stream()
 
     def _reached(self, result: Outgoing | Failure, reaching: Deferred[Outgoing], trace: Trace) -> Outgoing | Failure:
         self._reaching.discard(reaching)
@@ -226,6 +237,10 @@ class Federation(Service):
         """Why no stream that comes in can be from the domain, whoever sends it: what the domain is."""
         return "is served here" if domain in self.domains else None
 
+    def takes_dialback(self, domain: str) -> bool:
+        """Whether the domain may prove itself by dialback."""
+        return self.trust.of(domain) is not Trust.EXTERNAL
+
     def prove_server(self, domain: str, accepted: Collection[str], certificate: PeerCertificate | None) -> Proof:
         """Whether a server that we reached is the domain; `accepted` are names that a trusted document delegated to."""
         if self.trust.of(domain) is Trust.DIALBACK_WITHOUT_VERIFIED_TLS:
@@ -243,8 +258,8 @@ class Federation(Service):
         return prove(domain, certificate, moment(self.clock), what=CLIENT, vouched=vouched)
 
 
-def _verifying(pair: Pair, stream_id: str, key: str) -> list[Feature]:
-    return [VerifyingDialback(pair, stream_id, key)]
+def _verifying(pair: Pair, stream_id: str, key: str) -> Purpose:
+    return Purpose([VerifyingDialback(pair, stream_id, key)])
 
 
 def _mechanism(credentials: Credentials, offer: Offer) -> ClientMechanism | None:

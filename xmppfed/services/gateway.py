@@ -27,7 +27,6 @@ from xmppfed.net.peer import PeerCertificate
 from xmppfed.net.proxies import Listed
 from xmppfed.net.tcp import StreamServerFactory, connect_without_tls
 from xmppfed.net.tls import ServerContexts, TrustRoots
-from xmppfed.routing.router import Router
 from xmppfed.services.federation import Federation
 from xmppfed.services.incoming import Incoming
 from xmppfed.services.proof import Proof
@@ -81,12 +80,11 @@ class Gateway(TCPService):
     name = "gateway"
     profile: Profile = S2S
 
-    def __init__(self, backends: Backends, router: Router, reactor: Any, peers: Listed) -> None:
+    def __init__(self, backends: Backends, reactor: Any, peers: Listed) -> None:
         """`peers` are the addresses of the backends."""
         timeouts = backends.timeouts
         super().__init__(reactor, timeouts, limit=backends.limit, silence=timeouts.server_silence)
         self._backends = backends
-        self._router = router
         self._peers = peers
 
     def listen_for_backends(self, endpoint: str, contexts: ServerContexts | None) -> None:
@@ -99,7 +97,7 @@ class Gateway(TCPService):
 
     def own(self, arrival: Arrival, connection: Connection[Incoming]) -> Incoming:
         """The owner of a backend's stream."""
-        return _FromBackend(self._backends, self._router, arrival, connection, self._peers)
+        return _FromBackend(self._backends, arrival, connection, self._peers)
 
 
 class _FromBackend(Incoming):
@@ -107,11 +105,9 @@ class _FromBackend(Incoming):
 
     __slots__ = ("_peers",)
 
-    def __init__(
-        self, backends: Backends, router: Router, arrival: Arrival, connection: Connection[Incoming], peers: Listed
-    ) -> None:
+    def __init__(self, backends: Backends, arrival: Arrival, connection: Connection[Incoming], peers: Listed) -> None:
         self._peers = peers
-        super().__init__(backends, router, arrival, connection)
+        super().__init__(backends, arrival, connection)
 
     def _refusal(self, local: str, sender: str | None, to: str | None) -> StreamError | None:
         if not self._peers.include(self._arrival.address):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -10,6 +12,7 @@ from twisted.logger import Logger
 
 from xmppfed.core.events import (
     AuthFailed,
+    DialbackRequested,
     Established,
     Event,
     KeyVerified,
@@ -19,16 +22,27 @@ from xmppfed.core.events import (
     StreamFailed,
     StreamOpened,
 )
-from xmppfed.core.stanza import Stanza
+from xmppfed.core.negotiation.dialback import InitiatingDialback
+from xmppfed.core.negotiation.feature import Feature
 from xmppfed.errors import StreamCondition, StreamError, XMPPFedError
 from xmppfed.net.connection import Connection
 from xmppfed.net.websocketwire import printable
+from xmppfed.services.pairs import ProvedPairs
 from xmppfed.services.proof import Proof
+from xmppfed.services.way import Way
 
 if TYPE_CHECKING:
     from xmppfed.services.federation import Federation
 
-__all__ = ["AttemptFailed", "Outgoing"]
+__all__ = ["AttemptFailed", "Outgoing", "Purpose"]
+
+
+@dataclass(frozen=True, slots=True)
+class Purpose:
+    """What a stream is opened for: its features, and those of them that its owner speaks to."""
+
+    features: Sequence[Feature]
+    dialback: InitiatingDialback | None = None
 
 
 class AttemptFailed(XMPPFedError):
@@ -36,18 +50,23 @@ class AttemptFailed(XMPPFedError):
 
 
 class Outgoing:
-    """Owns a stream to `pair.to`: `opened` when the server has answered, `ready` when it has reached what it is for."""
+    """Owns a stream to `pair.to`: `opened` when the server has answered, `ready` when it has reached what it is for.
+
+    Where it is bidirectional the server may speak for the inverse of the pair, which it proved to be when we dialed it, and
+    for the pairs that it proves later (XEP-0288).
+    """
 
     log = Logger()
     __slots__ = (
         "_connection",
-        "_established",
         "_expiry",
         "_federation",
         "_pair",
         "_proof",
+        "_proved",
         "_reasons",
         "_waiting",
+        "_way",
         "opened",
         "ready",
         "verdict",
@@ -59,6 +78,7 @@ class Outgoing:
         pair: Pair,
         connection: Connection[Outgoing],
         proof: Proof,
+        dialback: InitiatingDialback | None = None,
     ) -> None:
         """`proof` is what the server proved itself by. Cancelling `opened`, and then `ready`, gives the stream up."""
         self._federation = federation
@@ -66,7 +86,8 @@ class Outgoing:
         self._connection = connection
         self._proof = proof
         self._reasons: list[str] = []
-        self._established = False
+        self._proved = ProvedPairs(federation, connection, dialback, self._pair_proved)
+        self._way = Way(federation.remotes, connection)
         self._expiry: IDelayedCall | None = None
         self.verdict: str | None = None  # why the key we asked about is not valid
         self.opened: Deferred[None] = Deferred(self._give_up)
@@ -74,9 +95,9 @@ class Outgoing:
         self._waiting: Deferred[None] | None = self.opened  # for which somebody waits
         federation.streams.add(self)
 
-    def send(self, stanza: Stanza) -> None:
-        """Send a stanza of the pair."""
-        self._connection.send(stanza)
+    def carry(self) -> None:
+        """The stanzas of the pair go this way."""
+        self._way.open(self._pair)
 
     @property
     def mechanism(self) -> str:
@@ -91,7 +112,7 @@ class Outgoing:
 
     def describe(self) -> dict[str, object]:
         """What an operator is told of it."""
-        pairs = [(self._pair.sender, self._pair.to)] if self._established else []
+        pairs = sorted((pair.sender, pair.to) for pair in (*self._way.pairs, *self._proved.pairs))
         return {"direction": "out", "pairs": pairs, "address": "", "mechanism": self.mechanism, "proof": self._proof.by}
 
     def close(self) -> None:
@@ -105,10 +126,14 @@ class Outgoing:
     def handle(self, event: Event) -> None:
         """Judge what the server did."""
         match event:
+            case StanzaReceived(stanza) if self._connection.stream.bidirectional:
+                self._proved.route(stanza)
             case StreamOpened():
                 self._open()
             case Established():
                 self._establish()
+            case DialbackRequested(pair, key, stream_id):
+                self._proved.judge(pair, key, stream_id)
             case KeyVerified(_, _, valid, reason):
                 self.verdict = None if valid else reason
                 self._ready()
@@ -117,6 +142,7 @@ class Outgoing:
             case StreamFailed(error, sent):
                 self._leave(f"{'we ended' if sent else 'the server ended'} the stream with {printable(str(error))}")
             case StreamClosed():
+                self._proved.closed = True
                 self._leave("the server closed the stream")
             case StanzaReceived():
                 text = "Stanzas go one way on this stream: bidirectional streams (XEP-0288) were not agreed on."
@@ -127,12 +153,14 @@ class Outgoing:
     def lost(self, reason: str) -> None:
         """The connection is gone."""
         self._leave(reason)
+        self._proved.stop()
         if self._expiry is not None and self._expiry.active():
             self._expiry.cancel()
         self._federation.streams.discard(self)
 
     def _establish(self) -> None:
-        self._established = True
+        if self._connection.stream.bidirectional:
+            self._proved.pairs.add(Pair(self._pair.to, self._pair.sender))
         self._expiry = self._federation.at_expiry(self._proof, self._expired)
         self.log.info(
             "stream from {sender} to {to} is established by {mechanism}",
@@ -141,6 +169,9 @@ class Outgoing:
             mechanism=self._connection.stream.mechanism,
         )
         self._ready()
+
+    def _pair_proved(self, pair: Pair) -> None:
+        self._way.open(Pair(pair.to, pair.sender))
 
     def _expired(self) -> None:
         """The next stanza makes another stream, whose certificate is judged then."""
@@ -168,7 +199,6 @@ class Outgoing:
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
             waiting.errback(AttemptFailed("; ".join([*self._reasons, reason])))
-        elif self._established:
-            self._established = False
-            self._federation.remotes.lost(self._pair)
+        elif self._way.pairs:
+            self._way.close()
             self.log.info("stream to {to} has ended: {reason}", to=self._pair.to, reason=reason)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,7 +12,6 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectingCancelledError
 
 from xmppfed.core.identity import ascii_domain
-from xmppfed.core.negotiation.feature import Feature
 from xmppfed.core.stream import Stream
 from xmppfed.discovery.candidates import Candidate
 from xmppfed.errors import DiscoveryError
@@ -21,29 +20,29 @@ from xmppfed.net.dial import DialFailed, Line, Target
 from xmppfed.net.peer import PeerCertificate
 from xmppfed.net.racing import Start, race
 from xmppfed.net.websocketwire import printable
-from xmppfed.services.outgoing import AttemptFailed, Outgoing
+from xmppfed.services.outgoing import AttemptFailed, Outgoing, Purpose
 from xmppfed.services.proof import Proof
 from xmppfed.services.trace import Attempt, Outcome, Trace
 
 if TYPE_CHECKING:
     from xmppfed.services.federation import Federation
 
-__all__ = ["MAX_ATTEMPTS", "MAX_AT_ONCE", "Features", "Reaching"]
+__all__ = ["MAX_ATTEMPTS", "MAX_AT_ONCE", "Purposes", "Reaching"]
 
 MAX_ATTEMPTS = 16  # addresses tried for one stream: the domain names them, and could name hundreds of others' addresses
 MAX_AT_ONCE = 4  # of these: strangers make us reach domains that they name, and every try costs a socket
 
 T = TypeVar("T")
-Features = Callable[[], Sequence[Feature]]
+Purposes = Callable[[], Purpose]
 _Contestant = tuple[Outgoing, Attempt]
 
 
 class Reaching:
-    """A stream in the making, from the pair's sender to its `to`, for what the `features` are for."""
+    """A stream in the making, from the pair's sender to its `to`; each attempt has a `purpose` of its own."""
 
-    def __init__(self, federation: Federation, features: Features, trace: Trace) -> None:
+    def __init__(self, federation: Federation, purpose: Purposes, trace: Trace) -> None:
         self._federation = federation
-        self._features = features
+        self._purpose = purpose
         self._trace = trace
         self._pair = trace.pair
         self._won = False
@@ -94,14 +93,14 @@ class Reaching:
 
     async def _open(self, attempt: Attempt) -> _Contestant:
         """A stream whose header the server has answered."""
-        federation, pair, features = self._federation, self._pair, self._features()
+        federation, pair, purpose = self._federation, self._pair, self._purpose()
         line, proof = await self._dial(attempt)
         attempt.proof = proof.by
         new_id = partial(secrets.token_hex, 16)
-        stream = Stream(line.framing, features, receiving=False, new_id=new_id, limit=federation.limit, secure=True)
+        stream = Stream(line.framing, purpose.features, receiving=False, new_id=new_id, limit=federation.limit, secure=True)
 
         def made(connection: Connection[Outgoing]) -> Outgoing:
-            return Outgoing(federation, pair, connection, proof)
+            return Outgoing(federation, pair, connection, proof, purpose.dialback)
 
         connection = Connection(
             stream, line.wire, made, federation.clock, federation.timeouts, federation.timeouts.server_silence

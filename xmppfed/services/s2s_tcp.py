@@ -7,7 +7,6 @@ from typing import Any
 from xmppfed.core.framing import S2S
 from xmppfed.net.arrival import Arrival
 from xmppfed.net.connection import Connection
-from xmppfed.routing.router import Router
 from xmppfed.services.federation import Federation
 from xmppfed.services.incoming import Incoming
 from xmppfed.services.tcp import TCPService
@@ -21,12 +20,11 @@ class S2STCP(TCPService):
     name = "s2s_tcp"
     profile = S2S
 
-    def __init__(self, federation: Federation, router: Router, reactor: Any) -> None:
+    def __init__(self, federation: Federation, reactor: Any) -> None:
         timeouts = federation.timeouts
         super().__init__(reactor, timeouts, limit=federation.limit, silence=timeouts.server_silence)
         self._federation = federation
-        self._router = router
 
     def own(self, arrival: Arrival, connection: Connection[Incoming]) -> Incoming:
         """The owner of a stream that came in."""
-        return Incoming(self._federation, self._router, arrival, connection)
+        return Incoming(self._federation, arrival, connection)

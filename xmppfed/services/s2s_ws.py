@@ -7,7 +7,6 @@ from twisted.application.service import Service
 from xmppfed.core.framing import S2S
 from xmppfed.net.arrival import Arrival
 from xmppfed.net.connection import Connection
-from xmppfed.routing.router import Router
 from xmppfed.services.federation import Federation
 from xmppfed.services.incoming import Incoming
 
@@ -20,12 +19,11 @@ class S2SWebSocket(Service):
     name = "s2s_ws"
     profile = S2S
 
-    def __init__(self, federation: Federation, router: Router) -> None:
+    def __init__(self, federation: Federation) -> None:
         self._federation = federation
-        self._router = router
         self.limit = federation.limit
         self.silence = federation.timeouts.server_silence
 
     def own(self, arrival: Arrival, connection: Connection[Incoming]) -> Incoming:
         """The owner of a stream that came in."""
-        return Incoming(self._federation, self._router, arrival, connection)
+        return Incoming(self._federation, arrival, connection)

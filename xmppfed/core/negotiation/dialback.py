@@ -70,6 +70,13 @@ def _write(
     stream.write(element.to_xml())
 
 
+def _key(element: Element) -> str:
+    key = element.text.strip()
+    if len(key) > MAX_KEY:
+        raise StreamError(StreamCondition.POLICY_VIOLATION, f"A dialback key of more than {MAX_KEY} characters.")
+    return key
+
+
 def _kind(valid: bool, error: StanzaError | None) -> str:
     return "valid" if valid else "invalid" if error is None else "error"
 
@@ -84,13 +91,35 @@ def _verdict(element: Element) -> tuple[bool, str]:
     return False, ": ".join([f"dialback answered {kind!r}", *conditions[:1], *(text[:_SHOWN] for text in texts[:1])])
 
 
-class ReceivingDialback(Feature):
-    """On a stream that came in: judges claims of its peer, and answers for our own keys."""
-
-    tags = frozenset({_RESULT, _VERIFY})
+class _Judging(Feature):
+    """Lets the peer claim pairs: every claim gets an answer, and not too many are judged at once."""
 
     def __init__(self) -> None:
         self._pending: set[Pair] = set()
+
+    def _claimed(self, stream: Stream, pair: Pair, key: str) -> None:
+        if pair in self._pending:
+            return
+        if len(self._pending) >= MAX_PENDING:
+            raise StreamError(StreamCondition.POLICY_VIOLATION, f"More than {MAX_PENDING} dialback requests at once.")
+        self._pending.add(pair)
+        stream.emit(DialbackRequested(pair, key, stream.id))
+
+    def answer(self, stream: Stream, pair: Pair, valid: bool, error: StanzaError | None = None) -> None:
+        """Answer `DialbackRequested`. The first valid pair establishes the stream; a bad one never closes it."""
+        if pair not in self._pending or stream.state not in (State.NEGOTIATING, State.ESTABLISHED):
+            return
+        self._pending.discard(pair)
+        _write(stream, "result", pair.to, pair.sender, error=error, type=_kind(valid, error))
+        if valid and not stream.authenticated:
+            stream.prove(JID("", pair.sender, ""), "dialback")
+            stream.establish()
+
+
+class ReceivingDialback(_Judging):
+    """On a stream that came in: judges claims of its peer, and answers for our own keys."""
+
+    tags = frozenset({_RESULT, _VERIFY})
 
     def offer(self, stream: Stream) -> str:
         """Offered always: more pairs may follow on an authenticated stream."""
@@ -101,39 +130,26 @@ class ReceivingDialback(Feature):
         pair = _pair(element)
         if element.get("type") is not None:
             return
-        key = element.text.strip()
-        if len(key) > MAX_KEY:
-            raise StreamError(StreamCondition.POLICY_VIOLATION, f"A dialback key of more than {MAX_KEY} characters.")
+        key = _key(element)
         if element.tag == _VERIFY:
             stream.emit(VerifyRequested(Pair(pair.to, pair.sender), key, element.get("id") or ""))
-        elif pair not in self._pending:
-            if len(self._pending) >= MAX_PENDING:
-                raise StreamError(StreamCondition.POLICY_VIOLATION, f"More than {MAX_PENDING} dialback requests at once.")
-            self._pending.add(pair)
-            stream.emit(DialbackRequested(pair, key, stream.id))
-
-    def answer(self, stream: Stream, pair: Pair, valid: bool, error: StanzaError | None = None) -> None:
-        """Answer `DialbackRequested`. The first valid pair establishes the stream; a bad one never closes it."""
-        if pair not in self._pending or stream.state not in (State.NEGOTIATING, State.ESTABLISHED):
-            return
-        self._pending.discard(pair)
-        _write(stream, "result", pair.to, pair.sender, error=error, type=_kind(valid, error))
-        if valid and stream.state is State.NEGOTIATING:
-            stream.prove(JID("", pair.sender, ""), "dialback")
-            stream.establish()
+        else:
+            self._claimed(stream, pair, key)
 
     def answer_verify(self, stream: Stream, pair: Pair, stream_id: str, valid: bool, error: StanzaError | None = None) -> None:
         """Answer `VerifyRequested` as the authoritative server of `pair.sender`; an `error` says why we cannot be asked."""
         _write(stream, "verify", pair.sender, pair.to, error=error, id=stream_id, type=_kind(valid, error))
 
 
-class InitiatingDialback(Feature):
-    """On a stream we opened: claims our pair, and more pairs later."""
+class InitiatingDialback(_Judging):
+    """On a stream we opened: claims our pair, and more pairs later. Where the stream is bidirectional the peer may claim
+    some as well, once we have authenticated (XEP-0288, 2.2)."""
 
     tags = frozenset({_RESULT})
 
     def __init__(self, pair: Pair, make_key: Callable[[Pair, str], str]) -> None:
         """`make_key` makes the key for a pair and a stream id, see `dialback_key`."""
+        super().__init__()
         self._first = pair
         self._make_key = make_key
         self._asked: set[Pair] = set()
@@ -152,10 +168,15 @@ class InitiatingDialback(Feature):
         _write(stream, "result", pair.sender, pair.to, key=self._make_key(pair, stream.id))
 
     def receive(self, stream: Stream, element: Element) -> None:
-        """The verdict on a pair we claimed; others are dropped."""
-        answered = _pair(element)
-        pair = Pair(answered.to, answered.sender)
-        if pair not in self._asked or element.get("type") is None:
+        """The verdict on a pair we claimed, or a claim of the peer; the rest is dropped."""
+        addressed = _pair(element)
+        if element.get("type") is not None:
+            self._judged(stream, Pair(addressed.to, addressed.sender), element)
+        elif stream.bidirectional and stream.authenticated:
+            self._claimed(stream, addressed, _key(element))
+
+    def _judged(self, stream: Stream, pair: Pair, element: Element) -> None:
+        if pair not in self._asked:
             return
         self._asked.discard(pair)
         valid, reason = _verdict(element)
