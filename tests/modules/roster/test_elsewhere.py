@@ -147,6 +147,7 @@ class CutTests(BreakingCase):
         self.federation.advance(SETTLED)
         self.romeo.received.clear()
         self.cut()
+        self.federation.advance(10 * SETTLED)
         juliet = self.federation.client(f"{JULIET}/balcony")
         self.federation.advance(300)
         self.assertEqual(self.seen(juliet), {})
@@ -219,6 +220,25 @@ class ShownTests(BreakingCase):
         chamber = self.come(f"{JULIET}/chamber")
         self.federation.advance(10 * SETTLED)
         self.assertEqual(self.seen(chamber), {})
+
+    def test_no_more_than_the_roster(self) -> None:
+        """Who is a contact no more and never said good-bye takes no room for long."""
+        module = self.federation.server(CAPULET).getServiceNamed("modules.roster")
+        shown = module._elsewhere._shown[JULIET]
+        shown.update((f"{number}@{MONTAGUE}", {f"{number}@{MONTAGUE}/x"}) for number in range(5))
+        self.romeo.send("<presence/>")
+        self.assertEqual(module._elsewhere._shown[JULIET], {ROMEO: {f"{ROMEO}/orchard"}})
+
+    def test_it_breaks_while_it_is_asked(self) -> None:
+        """What was confirmed before a stream broke again is in doubt again."""
+        network = self.federation.network
+        network.cut(self.federation.between_servers)
+        network.pump()
+        self.federation.advance(DOUBT + 1)
+        self.seen(self.juliet)
+        self.federation.crash(MONTAGUE)
+        self.federation.advance(SETTLED)
+        self.assertEqual(self.seen(self.juliet), {f"{ROMEO}/orchard": False})
 
     def test_a_contact_that_was_removed_meanwhile(self) -> None:
         """Is told to nobody when it cannot be found."""

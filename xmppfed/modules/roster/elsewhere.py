@@ -44,18 +44,33 @@ class Elsewhere:
         self._shown.pop(account, None)
 
     def _note(self, stanza: Stanza, sender: JID, account: str) -> None:
-        contact = str(sender.bare)
-        if not self._sees(account, contact):
-            return
-        shown = self._shown.setdefault(account, {}).setdefault(contact, set())
-        if stanza.type is not None:  # A bare address answers a probe when nobody is there: clients know full ones.
-            gone = set(shown) if sender.is_bare else {str(sender)}
-            shown -= gone
-            if sender.is_bare:
-                self._say_gone(account, gone)
-        elif len(shown) < MOST_RESOURCES:
-            shown.add(str(sender))
-            self._unconfirmed.get(sender.domain, set()).discard((account, str(sender)))
+        full, contact = str(sender), str(sender.bare)
+        if stanza.type is None:
+            if self._sees(account, contact):
+                self._add(account, contact, full)
+            self._unconfirmed.get(sender.domain, set()).discard((account, full))
+        elif sender.is_bare:  # The answer to a probe when nobody is there. Clients know full addresses.
+            gone = set(self._shown.get(account, {}).get(contact, ()))
+            self._drop(account, contact, gone)
+            self._say_gone(account, gone)
+        else:
+            self._drop(account, contact, {full})
+
+    def _add(self, account: str, contact: str, full: str) -> None:
+        contacts = self._shown.setdefault(account, {})
+        shown = contacts.setdefault(contact, set())
+        if len(shown) < MOST_RESOURCES:
+            shown.add(full)
+        roster = self._rosters.get(account)
+        if roster is not None and len(contacts) > len(roster.contacts):  # Some are contacts no more, and never said good-bye.
+            self._shown[account] = {contact: shown for contact, shown in contacts.items() if contact in roster.contacts}
+
+    def _drop(self, account: str, contact: str, gone: set[str]) -> None:
+        contacts = self._shown.get(account, {})
+        shown = contacts.get(contact, set())
+        shown -= gone
+        if not shown:
+            contacts.pop(contact, None)
 
     def _sees(self, account: str, jid: str) -> bool:
         roster = self._rosters.get(account) if self._host.is_connected(account) else None
@@ -72,6 +87,7 @@ class Elsewhere:
                 yield account, contact
 
     def _ping(self, domain: str) -> bool:
+        self._unconfirmed.pop(domain, None)  # Of an earlier doubt, which was not settled.
         watched = next(self._watched(domain), None)
         if watched is not None:
             attributes = {"from": JID.parse(watched[0]).domain, "to": domain, "type": "get", "id": secrets.token_urlsafe(8)}
@@ -86,11 +102,10 @@ class Elsewhere:
     def _give_up(self, domain: str) -> None:
         """Who was not confirmed is gone, or cannot be seen from here, which is the same."""
         unconfirmed = self._unconfirmed.pop(domain, None)
-        for account, full in list(self._on(domain)) if unconfirmed is None else sorted(unconfirmed):
-            shown = self._shown.get(account, {}).get(str(JID.parse(full).bare), set())
-            if full in shown:
-                shown.discard(full)
-                self._say_gone(account, {full})
+        shown = set(self._on(domain))
+        for account, full in sorted(shown if unconfirmed is None else shown & unconfirmed):
+            self._drop(account, full.partition("/")[0], {full})
+            self._say_gone(account, {full})
 
     def _on(self, domain: str) -> Iterator[tuple[str, str]]:
         """What is shown of a domain, and to whom."""
