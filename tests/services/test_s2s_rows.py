@@ -28,6 +28,7 @@ real frames.
 | 18 | Origin | |
 | 19 | redirects | tests.services.test_federation.Candidates.test_redirect |
 | 20 | one stanza per message | |
+| 21 | size limits | tests.core.negotiation.test_limits.HonoredTests.test_too_long |
 | 22 | keepalive | tests.services.test_outgoing.Ends.test_pings |
 | 23 | closing | tests.services.test_outgoing.Ends.test_no_answer_to_our_closing |
 | 24 | compression | |
@@ -41,8 +42,8 @@ real frames.
 | 31 | plain WebSocket | tests.test_config.Refused.test_proxy_in_the_open |
 | 32 | extended key usage | tests.services.test_incoming.Accepted.test_server_purpose_alone |
 
-Rows 21, 26 and 30 belong to what is not built yet: XEP-0478, stream management, and TCP; so do RFC 9440 of row 9 and the
-PROXY protocol of row 31.
+Rows 26 and 30 belong to what is not built yet: stream management, and TCP; so do RFC 9440 of row 9 and the PROXY
+protocol of row 31.
 """
 
 from __future__ import annotations
@@ -111,7 +112,7 @@ class Table(SynchronousTestCase):
         cases = [case for case in globals().values() if isinstance(case, type) and issubclass(case, S2SCase)]
         methods = " ".join(name for case in cases for name in vars(case))
         tested = {int(number) for number in re.findall(r"test_row_(\d\d)_", methods)}
-        self.assertEqual(set(range(1, 33)) - tested, {21, 26, 30})
+        self.assertEqual(set(range(1, 33)) - tested, {26, 30})
         listed = {int(number) for number in re.findall(r"^\| (\d+) \|", __doc__, re.MULTILINE)}
         self.assertEqual(listed, tested)
 
@@ -482,6 +483,54 @@ class Published(S2SCase):
         self.write(client)
         self.assertIn(f"found a certificate for DNS host.example; wanted one for {THEIRS}", self.bounced(client)[1])
         self.assertEqual([peer.messages for peer in listener.peers], [[]])
+
+
+class Limits(S2SCase):
+    """Row 21: how long a stanza may be."""
+
+    LIMITS = "<limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>{}</max-bytes></limits>"
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.client = self.juliet()
+
+    def sent(self, size: int) -> None:
+        """A message that has so many bytes on its way to the server, stamped."""
+        stamped = message(JULIET, ROMEO, "")
+        self.client.send(f"<message to='{ROMEO}' type='chat'><body>{'x' * (size - len(stamped))}</body></message>")
+
+    def test_row_21_unannounced(self) -> None:
+        """Row 21: who says nothing is sent 262144 bytes, measured as they are written; one more comes back, with figures."""
+        peer = self.listen()
+        self.sent(262_144)
+        self.assertEqual(len(peer.peer.messages[-1]), 262_144)
+        self.sent(262_145)
+        condition, text = self.bounced(self.client)
+        self.assertEqual(condition, "policy-violation")
+        self.assertEqual(text, f"This stanza has 262145 bytes; {THEIRS} takes 262144 at most.")
+        self.assertIsNone(peer.peer.lost)
+
+    def test_row_21_announced(self) -> None:
+        """Row 21: the server's own limit is what counts, whether it is lower or higher, on its stream or on ours."""
+        listener = self.listen(type("Limited", (Script,), {"offer": EXTERNAL + self.LIMITS.format(20_000)}))
+        self.sent(20_001)
+        self.assertEqual(self.bounced(self.client)[0], "policy-violation")
+        self.assertEqual(listener.peer.bodies, [])
+        peer = self.dial(self.issue())
+        bidi = f"<bidi xmlns='urn:xmpp:bidi'>{self.LIMITS.format(30_000)}</bidi>"
+        self.say(peer, opening(), bidi, external(), opening(), message())
+        listener.close()
+        self.sent(30_001)
+        self.assertIn("30000", self.bounced(self.client)[1])
+
+    def test_row_21_ours(self) -> None:
+        """Row 21: we say ours, in our features and in `<bidi/>`."""
+        ours = "<limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>524288</max-bytes><idle-seconds>50</idle-seconds></limits>"
+        self.assertIn(ours, self.say(self.dial(), opening())[1])
+        offer = "<bidi xmlns='urn:xmpp:features:bidi'/>" + EXTERNAL
+        listener = self.listen(type("Both", (Script,), {"offer": offer}))
+        self.write(self.client)
+        self.assertIn(ours, listener.peer.messages[1])
 
 
 class BothWays(S2SCase):

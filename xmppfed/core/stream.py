@@ -27,7 +27,7 @@ from xmppfed.core.namespaces import NS_STREAM, NS_STREAM_ERRORS
 from xmppfed.core.negotiation.feature import Feature
 from xmppfed.core.stanza import Stanza
 from xmppfed.core.tree import violation
-from xmppfed.errors import JIDError, StreamCondition, StreamError
+from xmppfed.errors import JIDError, StanzaCondition, StanzaError, StreamCondition, StreamError
 
 __all__ = ["Input", "State", "Stream"]
 
@@ -95,6 +95,7 @@ class Stream:
         self.peer: JID | None = None  # who the peer is, proved
         self.authenticated = False
         self.mechanism = ""  # by what it is: a SASL mechanism, or dialback
+        self.peer_limit: int | None = None  # the longest stanza in bytes that the peer takes, if it said so (XEP-0478)
         self.bidirectional = False  # between servers: both sides may send stanzas (XEP-0288)
         self.id = ""
         self.lang: str | None = None
@@ -144,10 +145,14 @@ class Stream:
 
     def send(self, stanza: Stanza) -> bool:
         """Send a stanza; the caller sees to it that the stream is established. False once our side is closed: nothing
-        may follow its end (RFC 6120, 4.4)."""
+        may follow its end (RFC 6120, 4.4). Raises `StanzaError` when it is longer than what the peer takes."""
         if self.state in _ENDED:
             return False
-        self._out.append(self.framing.stanza(stanza))
+        data = self.framing.stanza(stanza)
+        if self.peer_limit is not None and len(data) > self.peer_limit:
+            text = f"This stanza has {len(data)} bytes; {self.remote} takes {self.peer_limit} at most."
+            raise StanzaError(StanzaCondition.POLICY_VIOLATION, text=text)
+        self._out.append(data)
         return True
 
     def fail(self, error: StreamError) -> None:

@@ -19,6 +19,7 @@ from xmppfed.core.events import Pair
 from xmppfed.core.negotiation.bidi import InitiatingBidi
 from xmppfed.core.negotiation.dialback import InitiatingDialback, VerifyingDialback, dialback_key
 from xmppfed.core.negotiation.feature import Feature
+from xmppfed.core.negotiation.limits import InitiatingLimits
 from xmppfed.core.negotiation.sasl import InitiatingSASL
 from xmppfed.core.sasl.registry import Credentials, create_client
 from xmppfed.core.sasl.steps import ClientMechanism, Offer
@@ -193,7 +194,8 @@ class Federation(Service):
     def _purpose(self, pair: Pair, secret: bytes) -> Purpose:
         certificate = self.contexts is not None and self.contexts.certificate(pair.sender) is not None
         credentials = Credentials(authzid=pair.sender, certificate=certificate)
-        features: list[Feature] = [InitiatingBidi(), InitiatingSASL(partial(_mechanism, credentials))]
+        bidi = InitiatingBidi(int(self.timeouts.server_silence))
+        features: list[Feature] = [InitiatingLimits(), bidi, InitiatingSASL(partial(_mechanism, credentials))]
         if not self.takes_dialback(pair.to):  # who is asked back by dialback has to answer, which that policy forbids
             return Purpose(features)
         dialback = InitiatingDialback(pair, partial(dialback_key, secret))

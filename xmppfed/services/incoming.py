@@ -22,6 +22,7 @@ from xmppfed.core.jid import JID, domain_or_nothing
 from xmppfed.core.negotiation.bidi import ReceivingBidi
 from xmppfed.core.negotiation.dialback import ReceivingDialback
 from xmppfed.core.negotiation.feature import Feature
+from xmppfed.core.negotiation.limits import ReceivingLimits
 from xmppfed.core.negotiation.offers import Offers
 from xmppfed.core.negotiation.sasl import ReceivingSASL
 from xmppfed.core.sasl.external import ExternalServer
@@ -173,7 +174,8 @@ class Incoming:
         return None
 
     def _features(self, *, external: bool) -> list[Feature]:
-        features: list[Feature] = [ReceivingBidi()]
+        limits = ReceivingLimits(int(self._federation.timeouts.server_silence))
+        features: list[Feature] = [limits, ReceivingBidi()]
         if external:
             features.append(self._external)
         if self._federation.takes_dialback(self._domain):

@@ -5,11 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from xmppfed.core.events import Pair
+from xmppfed.core.framing import MessageFraming
 from xmppfed.core.stanza import Stanza
+from xmppfed.errors import StanzaError
 from xmppfed.net.connection import Connection
 from xmppfed.routing.remotes import Remotes
 
-__all__ = ["Way"]
+__all__ = ["UNANNOUNCED", "Way"]
+
+UNANNOUNCED = 262_144
+"""Bytes that a stanza may have for a server over WebSocket that does not say its limit: xmpp-proxy takes no more."""
 
 
 class Way:
@@ -20,6 +25,8 @@ class Way:
     def __init__(self, remotes: Remotes, connection: Connection[Any]) -> None:
         self._remotes = remotes
         self._connection = connection
+        if isinstance(connection.stream.framing, MessageFraming):
+            connection.stream.peer_limit = UNANNOUNCED
         self.pairs: list[Pair] = []
 
     def open(self, pair: Pair) -> bool:
@@ -31,8 +38,12 @@ class Way:
         return True
 
     def send(self, stanza: Stanza) -> bool:
-        """Send a stanza; false once the stream is at its end."""
-        return self._connection.send(stanza)
+        """Send a stanza; false once the stream is at its end. What is too long for the peer returns to its sender."""
+        try:
+            return self._connection.send(stanza)
+        except StanzaError as error:
+            self._remotes.bounce(stanza, error)
+            return True
 
     def close(self) -> None:
         """Nothing goes this way any more."""

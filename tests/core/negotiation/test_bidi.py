@@ -4,11 +4,25 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.core.streams import DIALBACK, FRAMINGS, MECHANISMS, PAIR, FramingType, Server, ToPeer, auth, features, kinds, result
+from tests.core.streams import (
+    DIALBACK,
+    FRAMINGS,
+    LIMIT,
+    MECHANISMS,
+    PAIR,
+    FramingType,
+    Server,
+    ToPeer,
+    auth,
+    features,
+    kinds,
+    result,
+)
 from xmppfed.core.events import Authenticated, DialbackRequested, Established, Pair, StanzaReceived, StreamFailed
 from xmppfed.core.framing import MessageFraming
 from xmppfed.core.jid import JID
 from xmppfed.core.negotiation.bidi import NS, NS_FEATURE, InitiatingBidi, ReceivingBidi
+from xmppfed.core.negotiation.limits import announcement
 from xmppfed.core.negotiation.sasl import InitiatingSASL
 from xmppfed.core.sasl.external import ExternalClient
 from xmppfed.core.sasl.steps import Claim
@@ -16,6 +30,7 @@ from xmppfed.errors import StreamCondition
 
 OFFER = f"<bidi xmlns='{NS_FEATURE}'/>"
 ASKED = f"<bidi xmlns='{NS}'/>"
+ASKING = f"<bidi xmlns='{NS}'>{announcement(LIMIT, 50)}</bidi>"
 MESSAGE = "<message xmlns='jabber:server' from='x@a.example' to='y@b.example'/>"
 
 
@@ -66,7 +81,7 @@ class InitiatingTests(SynchronousTestCase):
 
     def opened(self, *offers: str, framing: FramingType = MessageFraming) -> ToPeer:
         sasl = InitiatingSASL(lambda offer: ExternalClient() if "EXTERNAL" in offer.mechanisms else None)
-        wired = ToPeer(framing, before=[InitiatingBidi(), sasl])
+        wired = ToPeer(framing, before=[InitiatingBidi(50), sasl])
         wired.opened().receive(features(*offers))
         return wired
 
@@ -75,13 +90,13 @@ class InitiatingTests(SynchronousTestCase):
         for framing in FRAMINGS:
             wired = self.opened(OFFER, DIALBACK, framing=framing)
             sent = wired.sent()
-            self.assertTrue(sent.startswith(ASKED.encode() + b"<db:result "), sent)
+            self.assertTrue(sent.startswith(ASKING.encode() + b"<db:result "), sent)
             self.assertTrue(wired.stream.bidirectional)
 
     def test_before_sasl(self) -> None:
         """It goes out before `<auth/>`, and not again behind the restart, whatever is offered there."""
         wired = self.opened(OFFER, MECHANISMS % "EXTERNAL")
-        self.assertTrue(wired.sent().startswith(ASKED.encode() + b"<auth "))
+        self.assertTrue(wired.sent().startswith(ASKING.encode() + b"<auth "))
         wired.receive("<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>", wired.header(), features(OFFER))
         self.assertNotIn(b"bidi", wired.sent())
 
@@ -116,7 +131,7 @@ class PiggybackTests(SynchronousTestCase):
     MORE = Pair("conference.a.example", "b.example")
 
     def established(self, *offers: str) -> ToPeer:
-        wired = ToPeer(before=[InitiatingBidi()])
+        wired = ToPeer(before=[InitiatingBidi(50)])
         wired.opened().receive(features(*offers, DIALBACK))
         wired.receive(result(more=" type='valid'", key=""))
         wired.sent()
@@ -137,7 +152,7 @@ class PiggybackTests(SynchronousTestCase):
 
     def test_before_authentication(self) -> None:
         """Before the server knows us it has nothing to claim, and no claim of its own ever authenticates us."""
-        wired = ToPeer(before=[InitiatingBidi()])
+        wired = ToPeer(before=[InitiatingBidi(50)])
         wired.opened().receive(features(OFFER, DIALBACK))
         self.assertEqual(wired.receive(result("conference.a.example")), [])
         wired.dialback.answer(wired.stream, self.MORE, True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from xmppfed.core.element import Element
 from xmppfed.core.negotiation.feature import Feature
+from xmppfed.core.negotiation.limits import announcement, read_limits
 from xmppfed.core.stream import Stream
 from xmppfed.errors import StreamCondition, StreamError
 
@@ -32,14 +33,22 @@ class ReceivingBidi(Feature):
             text = "Found <bidi/> on an authenticated stream; wanted it before SASL or dialback (XEP-0288, 2.2)."
             raise StreamError(StreamCondition.UNSUPPORTED_STANZA_TYPE, text)
         stream.bidirectional = True
+        read_limits(stream, element)
 
 
 class InitiatingBidi(Feature):
-    """On a stream that we open: asks, and leaves it to SASL or dialback to go on, which therefore stand behind it."""
+    """On a stream that we open: asks, and leaves it to SASL or dialback to go on, which therefore stand behind it.
+
+    Who opens a stream has no features to say its limits in, and says them here (XEP-0478, 3.2).
+    """
+
+    def __init__(self, idle_seconds: int) -> None:
+        """After so many seconds of silence we ask whether the peer is there."""
+        self._idle_seconds = idle_seconds
 
     def start(self, stream: Stream, features: Element) -> bool:
         """Ask where it is offered; there is no answer to wait for."""
         if not stream.bidirectional and not stream.authenticated and features.child(f"{{{NS_FEATURE}}}bidi") is not None:
             stream.bidirectional = True
-            stream.write(f"<bidi xmlns='{NS}'/>")
+            stream.write(f"<bidi xmlns='{NS}'>{announcement(stream.limit, self._idle_seconds)}</bidi>")
         return False
