@@ -36,7 +36,7 @@ class PassingStream(Stream):
                 self._begun()
             case Stanza():
                 self._out.append(self.framing.stanza(item))
-            case Element():
+            case _:
                 self._out.append(self.framing.text(item.to_xml()))
 
     def raise_limit(self) -> None:
