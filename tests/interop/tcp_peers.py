@@ -98,6 +98,10 @@ _CASES = {
 """By which mechanism our stream and theirs is proved, and our policy."""
 
 
+_STREAMS = {"EXTERNAL": ("two", "ours", "theirs"), "dialback": ("two", "theirs")}
+"""Where we come by dialback Prosody makes a stream of its own to ask us, and goes on to use that."""
+
+
 def _scenario(name: str, make: str, play: Callable[..., None], *words: str) -> Scenario:
     return Scenario(name, apart(play, *words), ("unshare", "ip", *COMMANDS[make]))
 
@@ -111,8 +115,8 @@ SCENARIOS = [
     *(
         _scenario(f"tcp: Prosody, {tls}, {mechanism}, streams: {streams}", "Prosody", _prosody, tls, mechanism, streams)
         for tls in PORTS
-        for mechanism in ("EXTERNAL", "dialback")
-        for streams in ("two",)
+        for mechanism, kinds in _STREAMS.items()
+        for streams in kinds
     ),
     *(_scenario(f"tcp: ejabberd, {tls}, {case}", "ejabberd", _ejabberd, tls, case) for tls in PORTS for case in _CASES),
 ]

@@ -106,5 +106,5 @@ SCENARIOS = [
         apart(_meet, found_by, streams),
         ("unshare", "ip", "prosody"),
     )
-    for found_by, streams in (("host-meta.json", "two"), ("TXT", "two"))
+    for found_by, streams in (("host-meta.json", "two"), ("TXT", "two"), ("host-meta.json", "ours"), ("TXT", "theirs"))
 ]
