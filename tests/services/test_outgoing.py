@@ -32,6 +32,8 @@ from tests.services.s2s import (
     stream_error,
 )
 from xmppfed.core.events import KeyVerified, Pair
+from xmppfed.core.framing import S2S, MessageFraming
+from xmppfed.core.stream import Stream
 from xmppfed.net.issuing import Authority
 from xmppfed.services.outgoing import Outgoing
 from xmppfed.services.proof import Proof
@@ -372,7 +374,7 @@ class GivenUp(S2SCase):
         """Who gave up is told that, not that the connection is gone: no other address is tried for nobody."""
 
         class Wireless:
-            stream = None
+            stream = Stream(MessageFraming(S2S, 10_000), receiving=False, new_id=str, limit=10_000)
 
             def cut(self, reason: str) -> None:
                 outgoing.lost(reason)
