@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import tomllib
+from pathlib import Path
+from textwrap import indent
 from xml.etree import ElementTree
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -83,3 +85,11 @@ class Instructions(SynchronousTestCase):
             self.assertIn(wanted, nginx)
         for wanted in ("example.org {", "127.0.0.1:5280", "/xmpp-websocket-s2s", "/.well-known/host-meta.json"):
             self.assertIn(wanted, caddy)
+
+    def test_proxies_of_the_manual(self) -> None:
+        """These lines are those of the manual, which `make interop` puts in front of our servers."""
+        text = PROXIED.instructions()
+        nginx, caddy = (text.split(head)[1].split("\n", 1)[1].split("\n\n")[0].strip() for head in ("# nginx", "# Caddy"))
+        pages = Path(__file__).parent.parent / "docs" / "how-to" / "proxies"
+        self.assertIn(indent(nginx, "    "), (pages / "nginx.conf").read_text())
+        self.assertEqual(caddy, (pages / "Caddyfile").read_text().strip())

@@ -39,6 +39,9 @@ def converse(a: Person, b: Person) -> Figures:
         a.do("ping")
         a.until("pong", lambda: a.events("pong"))
     _talk(a, b, figures)
+    for one, other in ((a, b), (b, a)):
+        if one.can("ask"):
+            _ask(one, other)
     with figures.measured("subscription"):
         become_contacts(a, b)
     _change_presence(a, b, figures)
@@ -69,6 +72,15 @@ def _talk(a: Person, b: Person, figures: Figures) -> None:
     _say(b, a, a.jid, "It is: 2 < 3 & all is well ✓")
     with figures.measured("warm"):
         _say(a, b, b.jid, "Good.")
+
+
+def _ask(one: Person, other: Person) -> None:
+    """What no client knows is refused by the other client: proof of the way there and back."""
+    one.do("ask", to=other.jid)
+    one.until("the answer", lambda: one.events("answer"))
+    found = one.events("answer")[-1]
+    if found["answer"] != "service-unavailable":
+        raise Failure(f"found the answer {found['answer']} to an unknown question; wanted service-unavailable")
 
 
 def _say(sender: Person, to: Person, address: str, text: str) -> None:

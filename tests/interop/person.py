@@ -1,7 +1,7 @@
 """Somebody at a real client: a process that is told what to do on its stdin, and tells on its stdout what is to be seen.
 
 Both are lines of JSON. The deeds that every script in `clients/` knows: `login`, `ping`, `say`, `show`, `subscribe`,
-`approve`, `remove`, `leave`. The events: `ready`, `online` (the roster is there, presence is sent), `offline`, `pong`,
+`approve`, `remove`, `leave`; others only some do. The events: `ready`, `online` (the roster is there, presence is sent), `offline`, `pong`,
 `message`, `presence` (as in the stanza), `contact` (an item of the roster, `subscription` is `remove` when it is gone),
 `complaint` (a warning of the client), `failed`, and what one client alone can tell.
 """
@@ -84,6 +84,10 @@ class Person:
             stream.flush()
         except BrokenPipeError:
             raise self._failure(f"cannot {deed}: it has ended") from None
+
+    def can(self, deed: str) -> bool:
+        """Whether its script knows a deed that not all know."""
+        return any(deed in told.get("deeds", []) for told in self.events("ready"))
 
     def until(self, what: str, condition: Callable[[], object]) -> None:
         """Wait until `condition` is true of what it has told; raises `Failure` if that is never, naming `what`."""

@@ -13,7 +13,7 @@ from tests.interop.namespace import A, B, apart, domains_known, trust_only
 from tests.interop.ours import Ours, Plan, ours
 from tests.interop.person import Account, person
 from tests.interop.processes import running
-from tests.interop.programs import XMPPJS
+from tests.interop.programs import CONVERSE, XMPPJS
 from tests.interop.scenario import Failure, Scenario
 
 __all__ = ["PROXIES", "SCENARIOS", "Proxy"]
@@ -93,7 +93,8 @@ def _caddy(page: str, shown: str, wanted: str, header: str = "") -> Proxy:
 
 
 def _behind(folder: Path, page: str, mechanism: str) -> str:
-    """Clients and servers find everything by what is published through the proxy."""
+    """Clients and servers find everything by what is published through the proxy, which a browser can use unless it is asked
+    for a certificate."""
     proxy = PROXIES[page]
     certificates = issue(folder, A, B)
     trust_only(certificates.authority)
@@ -112,8 +113,8 @@ def _behind(folder: Path, page: str, mechanism: str) -> str:
         stack.enter_context(proxy.running(folder, plans))
         one, two = (stack.enter_context(ours(folder, plan, user)) for plan, user in zip(plans, ("alice", "bob"), strict=True))
         alice, bob = (
-            stack.enter_context(person(XMPPJS, Account(server.plan.domain, user, user), certificates.authority, folder))
-            for server, user in ((one, "alice"), (two, "bob"))
+            stack.enter_context(person(program, Account(server.plan.domain, user, user), certificates.authority, folder))
+            for program, server, user in ((XMPPJS if proxy.header else CONVERSE, one, "alice"), (XMPPJS, two, "bob"))
         )
         figures = converse(alice, bob)
         _must_be_by(mechanism, one, two)
@@ -141,7 +142,7 @@ SCENARIOS = [
     Scenario(
         f"proxies: {page} of the manual",
         apart(_behind, page, "EXTERNAL" if proxy.header else "dialback"),
-        (proxy.command[0], *XMPPJS.needs),
+        (proxy.command[0], *XMPPJS.needs, *CONVERSE.needs),
     )
     for page, proxy in PROXIES.items()
 ]

@@ -24,7 +24,7 @@ function fail(error) {
 
 // Do what is asked, one after the other, until stdin ends; then `end` what must not stay.
 export async function play(deeds) {
-  tell('ready');
+  tell('ready', { deeds: Object.keys(deeds) });
   for await (const line of createInterface({ input: process.stdin })) {
     const { deed, ...facts } = JSON.parse(line);
     await deeds[deed](facts);
