@@ -1,7 +1,8 @@
 """Somebody at a real client: a process that is told what to do on its stdin, and tells on its stdout what is to be seen.
 
 Both are lines of JSON. The deeds that every script in `clients/` knows: `login`, `ping`, `say`, `show`, `subscribe`,
-`approve`, `remove`, `leave`; others only some do. The events: `ready`, `online` (the roster is there, presence is sent), `offline`, `pong`,
+`approve`, `remove`, `leave`; others only some do. The events: `ready`, `online` (the roster is there, presence is
+sent), `offline`, `pong`,
 `message`, `presence` (as in the stanza), `contact` (an item of the roster, `subscription` is `remove` when it is gone),
 `complaint` (a warning of the client), `failed`, and what one client alone can tell.
 """
