@@ -329,6 +329,8 @@ class LoadTests(SynchronousTestCase):
         """Pretend that packages register these modules and no others."""
         found = [EntryPoint(name, value, "xmppfed.modules") for name, value in values.items()]
         self.patch(extend, "entry_points", lambda group: found if group == "xmppfed.modules" else [])
+        extend._installed.cache_clear()
+        self.addCleanup(extend._installed.cache_clear)
 
     def refused(self, name: str) -> str:
         return str(self.assertRaises(ConfigError, extend.load, name))

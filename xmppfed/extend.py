@@ -23,6 +23,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, ClassVar, Literal, Protocol, TypeAlias, TypeVar
 
@@ -344,7 +345,9 @@ class _InstalledOptions(Mapping[str, type[msgspec.Struct]]):
         return len(_installed())
 
 
+@cache
 def _installed() -> dict[str, EntryPoint]:
+    """Read once: looking takes 10 ms, and what is installed later would be imported in part from another release."""
     return {found.name: found for found in entry_points(group=_GROUP)}
 
 
