@@ -20,6 +20,8 @@ _NS_PING = "urn:xmpp:ping"
 class Receipts:
     """The pings of one client that are not answered yet. Without any it is false."""
 
+    __slots__ = ("_asked", "_patience")
+
     def __init__(self, patience: float) -> None:
         """`patience` seconds after a ping whatever the client says was said when it had got the ping."""
         self._patience = patience

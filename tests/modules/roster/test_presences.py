@@ -157,12 +157,18 @@ class ProbeTests(FriendsCase):
             self.assertEqual(self.probe(client, f"{JULIET}/chamber"), [(f"{JULIET}/chamber", None)])
 
     def test_nobody_is_there(self) -> None:
-        """A subscriber is told that the account is unavailable, connected or not, whichever resource it asks for."""
+        """A subscriber is told that what it asks for, the account or one resource, is unavailable, connected or not."""
         for _ in range(2):
             for client in (self.romeo, self.nurse):
                 for to in (JULIET, f"{JULIET}/balcony"):
-                    self.assertEqual(self.probe(client, to), [(JULIET, "unavailable")])
+                    self.assertEqual(self.probe(client, to), [(to, "unavailable")])
             self.come(f"{JULIET}/silent", presence=False)
+
+    def test_one_resource_is_not_there(self) -> None:
+        """That says nothing of the others."""
+        self.come(f"{JULIET}/balcony")
+        for client in (self.romeo, self.nurse):
+            self.assertEqual(self.probe(client, f"{JULIET}/gone"), [(f"{JULIET}/gone", "unavailable")])
 
     def test_a_stranger_learns_nothing(self) -> None:
         """Its server is told that it is not subscribed, by the bare address, whether somebody is there, nobody is, or there is

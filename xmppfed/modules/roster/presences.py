@@ -95,7 +95,7 @@ class Presences:
         if not may_see(account, roster, _bare(watcher)):
             self._say(account, watcher, "unsubscribed")
         elif not self._tell(account, watcher, str(probe.to)):
-            self._say(account, watcher, "unavailable")
+            self._say(str(probe.to), watcher, "unavailable")
 
     def _tell(self, account: str, watcher: str, asked: str) -> bool:
         """Tell `watcher` of each available resource, or of the one that it asked for; whether there was any."""
@@ -107,8 +107,8 @@ class Presences:
                     self._host.route(resource.presence.with_attributes(to=watcher))
         return found
 
-    def _say(self, account: str, to: str, type: str) -> None:
-        self._host.route(Stanza("presence", NS_CLIENT, {"from": account, "to": to, "type": type}))
+    def _say(self, sender: str, to: str, type: str) -> None:
+        self._host.route(Stanza("presence", NS_CLIENT, {"from": sender, "to": to, "type": type}))
 
     def _ask_contacts(self, account: str, roster: Roster, resource: Resource) -> None:
         """Ask whether contacts are there, on behalf of a resource that has become available (RFC 6121, 4.3.1). For those
