@@ -29,8 +29,11 @@ class Figures(dict[str, float]):
         return ", ".join(f"{name} {milliseconds:.0f} ms" for name, milliseconds in self.items())
 
 
-def converse(a: Person, b: Person) -> Figures:
-    """Everything that two clients can do at the servers of today. Raises `Failure`."""
+def converse(a: Person, b: Person, *, alone: bool = True) -> Figures:
+    """Everything that two clients can do at the servers of today. Raises `Failure`.
+
+    Nothing is kept for who is away unless they are `alone`: another client of the account would get it.
+    """
     figures = Figures()
     with figures.measured("login"):
         log_in(a)
@@ -45,7 +48,7 @@ def converse(a: Person, b: Person) -> Figures:
     with figures.measured("subscription"):
         become_contacts(a, b)
     _change_presence(a, b, figures)
-    _come_back(a, b, figures)
+    _come_back(a, b, figures, alone)
     _part(a, b)
     for one in (a, b):
         _leave(one)
@@ -130,15 +133,17 @@ def _change_presence(a: Person, b: Person, figures: Figures) -> None:
     b.until("xa", lambda: b.contact(a.account.address).show == "xa")
 
 
-def _come_back(a: Person, b: Person, figures: Figures) -> None:
+def _come_back(a: Person, b: Person, figures: Figures, alone: bool) -> None:
     """Who leaves is seen to leave. Who comes has a roster and what was kept, sees who is there, and is seen."""
     alice, bob = a.account.address, b.account.address
     _leave(b)
     a.until("the absence", lambda: a.contact(bob).show == "unavailable")
-    a.do("say", to=bob, text="I wrote this while you were away.")
+    if alone:
+        a.do("say", to=bob, text="I wrote this while you were away.")
     with figures.measured("second login"):
         log_in(b)
-    _hear(a, b, "I wrote this while you were away.")
+    if alone:
+        _hear(a, b, "I wrote this while you were away.")
     b.until("the roster", lambda: b.contact(alice).subscription == "both")
     b.until("the presence of who was there", lambda: b.contact(alice).show == "xa")
     a.until("the presence of who came", lambda: a.contact(bob).show == "available")

@@ -62,7 +62,7 @@ def _until_interrupted(program: Program, folder: Path) -> str:
             person(program, accounts[0], Path(authority[1]), folder) as a,
             person(program, accounts[1], Path(authority[1]), folder) as b,
         ):
-            figures = converse(a, b)
+            figures = converse(a, b, alone=False)
     finally:
         process.send_signal(signal.SIGTERM)
         status = process.wait(PATIENCE)

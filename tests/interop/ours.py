@@ -135,6 +135,13 @@ class Ours(Server):
     clients: list[Client] = field(default_factory=list)
     """Those who must be gone before the server stops: they would not answer its closing."""
 
+    def must_have_reached(self, other: Ours, mechanism: str) -> None:
+        """Wait until a stream to `other` is authenticated, and its way back is used by `other` (XEP-0288)."""
+        here, there = self.plan.domain, other.plan.domain
+        self.must_say(f"stream from {here} to {there} is established by {mechanism}")
+        other.must_say(f"server {here} authenticated by {mechanism}")
+        other.must_say(f"stanzas from {there} to {here} may go back on its stream")
+
     def add(self, user: str) -> None:
         """Make an account whose password is its name."""
         self.command("user/add", address=f"{user}@{self.plan.domain}", password=user)
