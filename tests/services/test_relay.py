@@ -86,6 +86,7 @@ class Through(RelayCase):
         self.assertIn("SCRAM-SHA-256", names)
         self.assertFalse([name for name in names if name.endswith("-PLUS")])
         self.assertNotIn("sasl-cb", came[-1].to_xml())
+        self.assertNotIn("urn:xmpp:sasl:2", came[-1].to_xml())
 
     def test_wrong_password(self) -> None:
         """The backend judges; the client may try again."""

@@ -20,6 +20,7 @@ from xmppfed.core.framing import C2S, Framing, MessageFraming, Opening
 from xmppfed.core.namespaces import NS_STREAM
 from xmppfed.core.negotiation.channel_binding import NS as NS_CHANNEL_BINDING
 from xmppfed.core.negotiation.sasl import NS as NS_SASL
+from xmppfed.core.negotiation.sasl2 import NS as NS_SASL2
 from xmppfed.core.passing import PassingStream
 from xmppfed.core.stanza import Stanza
 from xmppfed.core.streamframing import StreamFraming
@@ -42,7 +43,7 @@ Dial = Callable[[Arrival], Coroutine[Any, Any, StreamProtocol]]
 
 _FEATURES = f"{{{NS_STREAM}}}features"
 _MECHANISMS = f"{{{NS_SASL}}}mechanisms"
-_SUCCESS = (f"{{{NS_SASL}}}success", "{urn:xmpp:sasl:2}success")
+_SUCCESS = (f"{{{NS_SASL}}}success", f"{{{NS_SASL2}}}success")
 _PORTS = {"xmpp": 5222, "xmpps": 5223}
 _new_id = partial(secrets.token_hex, 16)
 
@@ -228,12 +229,12 @@ class _Backend(_End):
 
 
 def _offered(features: Element) -> Element:
-    """Without what has its end here: TLS, and the logins that are bound to it (RFC 5802, 6)."""
+    """Without what has its end here: TLS, and the logins that are bound to it (RFC 5802, 6), SASL2 among them as a whole."""
     kept: list[Element | str] = []
     for feature in features.elements():
         if feature.tag == _MECHANISMS:
             names = [one for one in feature.elements() if not one.text.endswith("-PLUS")]
             kept.append(Element(feature.name, feature.namespace, dict(feature.attributes), list(names)))
-        elif feature.name != "starttls" and feature.namespace != NS_CHANNEL_BINDING:
+        elif feature.name != "starttls" and feature.namespace not in (NS_CHANNEL_BINDING, NS_SASL2):
             kept.append(feature)
     return Element(features.name, features.namespace, dict(features.attributes), kept)
