@@ -113,6 +113,6 @@ def _read(path: Path) -> list[Acquaintance]:
         ]
     except FileNotFoundError:
         return []
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, msgspec.MsgspecError) as error:
         advice = "Repair it or restore a backup; without it every peer is a stranger."
         raise ConfigError(f"{path}: found: {error}; wanted a list of peers in JSON. {advice}") from error
