@@ -47,7 +47,7 @@ def _meet(folder: Path, mechanism: str) -> None:
             )
             for domain, address, setup in ((BEHIND, BACKEND, STEERED), (PROSODY, ADDRESSES[PROSODY], EXTERNAL))
         )
-        converse(backend.client("juliet"), other.client("romeo"))
+        converse(other.client("romeo"), backend.client("juliet"))  # who begins makes the one stream that there is
         edge.must_say(f"server {OURS} authenticated by {mechanism}")
         show(f"between the backend and one of ours, over s2s-ws, which the gateway believed by {mechanism}")
         converse(prosody.client("juliet"), backend.client("juliet"))
