@@ -14,7 +14,7 @@ __all__ = ["CAPS_NODE", "NS_DATA", "NS_INFO", "NS_ITEMS", "form", "info", "verif
 NS_INFO = "http://jabber.org/protocol/disco#info"
 NS_ITEMS = "http://jabber.org/protocol/disco#items"
 NS_DATA = "jabber:x:data"
-CAPS_NODE = "https://pypi.org/project/xmppfed/"
+CAPS_NODE = "urn:xmppfed:server"
 """Names the software (XEP-0115, 4)."""
 
 _FORM_TYPE = "FORM_TYPE"
