@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from xmppfed.net.proxies import Listed, TrustedProxies
 from xmppfed.net.proxyport import listen
 from xmppfed.testing.network import Network
+from xmppfed.timeouts import Timeouts
 
 SERVER, PROXY = "127.0.0.2", "127.1.1.1"
 V1 = b"PROXY TCP4 192.0.2.7 127.0.0.2 4711 5269\r\n"
@@ -66,7 +67,7 @@ class ProxyPort(SynchronousTestCase):
 
     def listen(self, proxies: TrustedProxies | None, port: int = 5269) -> Any:
         """A service that has started."""
-        service = listen(self.network.reactor, f"tcp:{port}:interface={SERVER}", self.factory, proxies)
+        service = listen(self.network.reactor, f"tcp:{port}:interface={SERVER}", self.factory, proxies, Timeouts().handshake)
         service.privilegedStartService()
         service.startService()
         self.addCleanup(self.stop, service)
@@ -165,5 +166,5 @@ class ProxyPort(SynchronousTestCase):
     def test_port_taken(self) -> None:
         """A port that is taken stops the start."""
         for proxies in (None, TrustedProxies()):
-            taken = listen(self.network.reactor, f"tcp:5269:interface={SERVER}", self.factory, proxies)
+            taken = listen(self.network.reactor, f"tcp:5269:interface={SERVER}", self.factory, proxies, Timeouts().handshake)
             self.assertRaises(CannotListenError, taken.privilegedStartService)

@@ -33,7 +33,7 @@ __all__ = ["Announcing", "listen"]
 
 
 def listen(
-    reactor: Any, endpoint: str, factory: IProtocolFactory, proxies: TrustedProxies | None = None, seconds: float = 10
+    reactor: Any, endpoint: str, factory: IProtocolFactory, proxies: TrustedProxies | None, seconds: float
 ) -> StreamServerEndpointService:
     """A service that listens at `endpoint`, and whose start fails when it cannot.
 
