@@ -6,6 +6,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from xmppfed.discovery.guard import refusal
 from xmppfed.explained import advice, check_lines, stream_lines
 
 
@@ -50,6 +51,12 @@ class Advice(SynchronousTestCase):
             self.assertIn(words, advice(trace(attempt(reason))), reason)
         both = trace(attempt("Connection was refused"), attempt("wanted one for b.example"))
         self.assertIn("does not name the domain", advice(both))
+
+    def test_private_address(self) -> None:
+        """An address that was found, and may not be connected to, is not the same as none."""
+        reason = refusal("10.0.0.7", ())
+        self.assertIn("list its network in `allow_private_addresses`", advice(trace(explanations=[f"b.example: {reason}"])))
+        self.assertIn("says nowhere how it is reached", advice(trace(explanations=["b.example: no such name"])))
 
 
 class Checked(SynchronousTestCase):

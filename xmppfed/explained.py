@@ -19,8 +19,6 @@ _ADVICE = (
     ("404", "There is no WebSocket at that URL: the path in its host-meta is wrong, or a proxy in front does not pass it on."),
     ("502", "A proxy in front of it does not reach its server: that is down, or the proxy's address for it is wrong."),
     ("503", "A proxy in front of it does not reach its server: that is down, or the proxy's address for it is wrong."),
-    ("not allowed to connect", "Its address is private: list its network in `allow_private_addresses` if that is meant."),
-    ("is private", "Its address is private: list its network in `allow_private_addresses` if that is meant."),
     ("dialback", "It could not verify us by calling back: `xmppfedctl check-domain` looks at how others reach this server."),
     ("EXTERNAL was refused", "It does not believe our certificate: `xmppfedctl check-domain` shows what that says."),
     ("not-authorized", "It lets nobody in without a proof that it did not get: it may want our certificate, or dialback."),
@@ -67,6 +65,8 @@ def advice(trace: dict[str, Any]) -> str:
     ready = [attempt for attempt in trace["attempts"] if attempt["outcome"] == "ready"]
     if ready:
         return f"Nothing to do: {domain} is reached at {ready[-1]['candidate']['url']}, by {ready[-1]['mechanism']}."
+    if not trace["attempts"] and any("allow_private_addresses" in line for line in trace["explanations"]):
+        return "Its address is not a public one: list its network in `allow_private_addresses` if that is meant."
     if not trace["attempts"]:
         return f"{domain} says nowhere how it is reached, or not in a way that this server speaks: see what was looked at."
     return _advice_for([attempt["reason"] for attempt in trace["attempts"]])
