@@ -21,6 +21,7 @@ from xmppfed.errors import StreamCondition, StreamError
 
 __all__ = [
     "C2S",
+    "E2E",
     "S2S",
     "Closing",
     "Dialect",
@@ -43,11 +44,14 @@ class Profile:
     accepted_closings: frozenset[str]
     alpn: bytes  # its name in TLS (XEP-0368)
     dialback: bool = False
+    versionless: bool = False  # peers of old, whose header has no version, are spoken to (XEP-0246, 2)
 
 
 C2S = Profile("c2s", NS_CLIENT, NS_FRAMING, frozenset({NS_FRAMING}), b"xmpp-client")
 # xmpp-proxy closes with the clients' namespace, also between servers.
 S2S = Profile("s2s", NS_SERVER, NS_FRAMING_SERVER, frozenset({NS_FRAMING, NS_FRAMING_SERVER}), b"xmpp-server", dialback=True)
+# End-to-end streams know one namespace, also between services.
+E2E = Profile("e2e", NS_CLIENT, NS_FRAMING, frozenset({NS_FRAMING}), b"xmpp-client", versionless=True)
 
 
 class Dialect(Enum):

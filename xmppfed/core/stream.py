@@ -97,6 +97,8 @@ class Stream:
         self.mechanism = ""  # by what it is: a SASL mechanism, or dialback
         self.peer_limit: int | None = None  # the longest stanza in bytes that the peer takes, if it said so (XEP-0478)
         self.bidirectional = False  # between servers: both sides may send stanzas (XEP-0288)
+        self.open_to_all = False  # end-to-end: stanzas may pass without SASL, once nothing is left that must be negotiated
+        self.legacy = False  # end-to-end: the peer's header had no version; there are no features, and no TLS
         self.id = ""
         self.lang: str | None = None
         self.offered: Element | None = None
@@ -162,7 +164,8 @@ class Stream:
         if not self._header_sent:
             self._write_header(Opening(sender=self.local or None, to=self.remote, id=self._new_id(), version="1.0"))
         if self.state is not State.CLOSING:
-            self.write(error.to_xml())
+            if not self.legacy:  # whose peers know no errors
+                self.write(error.to_xml())
             self._out.append(self.framing.closing())
         self.state = State.ABANDONED
         self.failure = error
@@ -233,6 +236,7 @@ class Stream:
 
     def establish(self) -> None:
         """Negotiation is done: stanzas may pass."""
+        self.framing.limit = self.limit
         self.state = State.ESTABLISHED
         self.emit(Established())
 
@@ -242,7 +246,7 @@ class Stream:
         offered = self.offered or Element("features", NS_STREAM)
         if any(feature.start(self, offered) for feature in self._features):
             return
-        if self.authenticated:
+        if self.authenticated or self.open_to_all:
             self.establish()
             return
         found = ", ".join(child.tag for child in offered.elements()) or "nothing"
@@ -277,7 +281,7 @@ class Stream:
             self.fail(error)
 
     def _violation(self, kind: Input) -> None:
-        if kind in (Input.NONZA, Input.FEATURES) and self.authenticated:
+        if kind in (Input.NONZA, Input.FEATURES) and (self.authenticated or self.open_to_all):
             self.fail(StreamError(StreamCondition.UNSUPPORTED_STANZA_TYPE, "Found an element that has no meaning at this point."))
             return
         text = f"Found {kind.name.lower()} while {self.state.name.lower().replace('_', ' ')}; the stream is not ready for it."
@@ -302,8 +306,20 @@ class Stream:
 
     def _answer_header(self) -> None:
         self.id = self._new_id()
-        self._write_header(Opening(sender=self.local, to=self.remote, id=self.id, version="1.0", lang=self.lang))
-        self._offer()
+        version = None if self.legacy else "1.0"
+        self._write_header(Opening(sender=self.local or None, to=self.remote, id=self.id, version=version, lang=self.lang))
+        if self.legacy:
+            self._do_without_features()
+        else:
+            self._offer()
+
+    def _do_without_features(self) -> None:
+        """Stanzas follow the headers at once, where that is enough (XEP-0174, 5)."""
+        if self.open_to_all:
+            self.establish()
+        else:
+            text = "Found a stream header without version, of a peer that knows no TLS; wanted version 1.0."
+            self.fail(StreamError(StreamCondition.UNSUPPORTED_VERSION, text))
 
     def _offer(self) -> None:
         """Say what can be negotiated now; when the peer is known and nothing is required of it, stanzas may pass."""
@@ -322,6 +338,8 @@ class Stream:
             raise StreamError(StreamCondition.INVALID_FROM, text)
         self.state = State.AWAITING_FEATURES
         self.emit(StreamOpened(opening))
+        if self.legacy:
+            self._do_without_features()
 
     def _features_received(self, features: Element) -> None:
         self.offered = features
@@ -339,7 +357,12 @@ class Stream:
         """We have said all that we will say: who negotiates now gets no answer."""
 
     def _early_stanza(self, stanza: Stanza) -> None:
-        if not self._offer_stanza(stanza):
+        if self._offer_stanza(stanza):
+            return
+        if self.receiving and self.open_to_all and not any(feature.required for feature in self._features):
+            self.establish()  # the peer wants nothing of what is offered
+            self._stanza(stanza)
+        else:
             self._violation(Input.STANZA)
 
     def _stanza(self, stanza: Stanza) -> None:
@@ -372,8 +395,10 @@ class Stream:
         self._header_sent = True
         self._out.append(self.framing.opening(opening))
 
-    @staticmethod
-    def _check_version(opening: Opening) -> None:
+    def _check_version(self, opening: Opening) -> None:
+        if self.framing.profile.versionless and opening.version in (None, "0.9"):
+            self.legacy = True
+            return
         major = (opening.version or "0").partition(".")[0]
         if not (major.isascii() and major.isdigit() and int(major[:4]) >= 1):
             text = f"Found version {ascii(opening.version)[:32]}; wanted 1.0."
@@ -422,7 +447,7 @@ def _same_address(one: str, other: str) -> bool:
     try:
         return one == other or JID.parse(one) == JID.parse(other)
     except JIDError:
-        return False
+        return one.casefold() == other.casefold()  # names of the local network may be no JIDs (XEP-0174, 3)
 
 
 def _language(lang: str | None) -> str | None:

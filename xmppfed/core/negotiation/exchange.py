@@ -79,7 +79,7 @@ class ReceivingExchange(Feature, ABC):
         """The question to the owner; raises `SASLError` for a claim that is none."""
 
     @abstractmethod
-    def succeed(self, stream: Stream, peer: JID, claim: Claim, answers: Sequence[Element]) -> None:
+    def succeed(self, stream: Stream, peer: JID | None, claim: Claim, answers: Sequence[Element]) -> None:
         """Write the success, and what follows it."""
 
     # The machine.
@@ -152,8 +152,9 @@ class ReceivingExchange(Feature, ABC):
             assert isinstance(self._mechanism, ScramServer)  # no other mechanism asks for keys
             self._follow(stream, self._mechanism.provide(keys))
 
-    def accept(self, stream: Stream, peer: JID, claim: Claim, answers: Sequence[Element] = ()) -> None:
-        """Answer `AuthRequested`: the peer is `peer`, and `answers` are to what it asked for besides."""
+    def accept(self, stream: Stream, peer: JID | None, claim: Claim, answers: Sequence[Element] = ()) -> None:
+        """Answer `AuthRequested`: the peer is `peer`, or somebody whose name is no JID (XEP-0174, 3), and `answers` are to
+        what it asked for besides."""
         if self.under_way and stream.resume():
             self._end()
             self.succeed(stream, peer, claim, answers)

@@ -56,7 +56,7 @@ class ReceivingSASL(ReceivingExchange):
         """See `ReceivingExchange.request`; nothing else can be asked for."""
         return AuthRequested(claim)
 
-    def succeed(self, stream: Stream, peer: JID, claim: Claim, answers: Sequence[Element]) -> None:
+    def succeed(self, stream: Stream, peer: JID | None, claim: Claim, answers: Sequence[Element]) -> None:
         """A new stream must follow (RFC 6120, 6.4.6)."""
         stream.write(f"<success xmlns='{NS}'>{encode(claim.final)}</success>" if claim.final else f"<success xmlns='{NS}'/>")
         stream.prove(peer, claim.mechanism)

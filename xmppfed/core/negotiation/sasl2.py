@@ -102,8 +102,9 @@ class ReceivingSASL2(ReceivingExchange):
             raise SASLError(SASLCondition.INVALID_AUTHZID, text)
         return AuthRequested(claim, self._request)
 
-    def succeed(self, stream: Stream, peer: JID, claim: Claim, answers: Sequence[Element]) -> None:
+    def succeed(self, stream: Stream, peer: JID | None, claim: Claim, answers: Sequence[Element]) -> None:
         """The features of the authenticated stream follow at once (XEP-0388, 2.6.1). A `peer` with a resource is bound."""
+        assert peer is not None  # who logs in has an address
         success = Element("success", NS)
         if claim.final:
             success.add("additional-data", text=encode(claim.final))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from xmppfed.core.element import Element
 from xmppfed.core.events import TLSAgreed
 from xmppfed.core.negotiation.feature import Feature
-from xmppfed.core.stream import Stream
+from xmppfed.core.stream import State, Stream
 from xmppfed.errors import StreamCondition, StreamError
 
 __all__ = ["NS", "InitiatingStartTLS", "ReceivingStartTLS"]
@@ -21,29 +21,40 @@ _STARTTLS, _PROCEED, _FAILURE = f"{{{NS}}}starttls", f"{{{NS}}}proceed", f"{{{NS
 
 
 class ReceivingStartTLS(Feature):
-    """Offers TLS and demands it. It stands alone among the features of its stream: nothing else is had without TLS."""
+    """Offers TLS. It stands alone among the features of its stream."""
 
     tags = frozenset({_STARTTLS})
 
+    def __init__(self, *, required: bool = True) -> None:
+        """Nothing is had without TLS where it is `required` (RFC 6120, 5.3.1)."""
+        self.required = required
+
     def offer(self, stream: Stream) -> str:
-        """Mandatory to negotiate (RFC 6120, 5.3.1)."""
-        return f"<starttls xmlns='{NS}'><required/></starttls>"
+        """`<starttls/>`."""
+        return f"<starttls xmlns='{NS}'>{'<required/>' if self.required else ''}</starttls>"
 
     def receive(self, stream: Stream, element: Element) -> None:
-        """`<starttls/>`: go ahead."""
+        """`<starttls/>`: go ahead, unless stanzas have passed without it."""
+        if stream.state is not State.NEGOTIATING:
+            raise StreamError(StreamCondition.UNSUPPORTED_STANZA_TYPE, "Found <starttls/> behind stanzas; wanted it before.")
         _check_silence(stream, "<starttls/>")
         stream.write(f"<proceed xmlns='{NS}'/>")
         _agree(stream)
 
 
 class InitiatingStartTLS(Feature):
-    """Asks for TLS, and ends the stream if it is not to be had."""
+    """Asks for TLS, and ends the stream if it is `required` and not to be had."""
 
     tags = frozenset({_PROCEED, _FAILURE})
+
+    def __init__(self, *, required: bool = True) -> None:
+        self.required = required
 
     def start(self, stream: Stream, features: Element) -> bool:
         """Ask, where it is offered."""
         if features.child(_STARTTLS) is None:
+            if not self.required:
+                return False
             found = ", ".join(child.tag for child in features.elements()) or "nothing"
             raise StreamError(StreamCondition.POLICY_VIOLATION, f"The server offered {found}; wanted STARTTLS.")
         stream.write(f"<starttls xmlns='{NS}'/>")
