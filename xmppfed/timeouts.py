@@ -66,9 +66,3 @@ class Timeouts:
     """How long a client can log in again by a token that it does not use (XEP-0484, 4)."""
     token_rotation: float = 7 * 86_400.0
     """The age from which a token is replaced at its next use."""
-    e2e_header: float = 10.0
-    """End-to-end: the stream header."""
-    e2e_authentication: float = 30.0
-    """End-to-end: authentication."""
-    e2e_close: float = 5.0
-    """End-to-end: our close unanswered."""

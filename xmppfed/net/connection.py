@@ -128,6 +128,12 @@ class Connection(Generic[OwnerType]):
             self._reason = self._reason or reason
             self._wire.abort()
 
+    def let_go(self) -> None:
+        """The stream ends with this word, and its wire goes to another (RFC 6120, 5.4.3.3); the owner hears no more of it."""
+        self.flush()
+        self._lost = True
+        self._stop_waiting()
+
     def flush(self) -> None:
         """Hand everything to the wire; a peer that lets too much wait is cut."""
         pieces = self.stream.data_to_send()
@@ -173,9 +179,7 @@ class Connection(Generic[OwnerType]):
         if self.stream.state in _ENDED and self.stream.failure is None:
             reason = "the stream was closed"
         self.stream.connection_lost()
-        for call in (self._deadline, self._keepalive, self._blocked):
-            if call is not None and call.active():
-                call.cancel()
+        self._stop_waiting()
         self.owner.lost(self._reason or reason)
 
     # The rest is ours.
@@ -213,6 +217,11 @@ class Connection(Generic[OwnerType]):
         elif not self._opened and now is not State.HEADER_SENT:
             self._opened = True
             self._wait(self.timeouts.authentication, "the peer did not authenticate in time")
+
+    def _stop_waiting(self) -> None:
+        for call in (self._deadline, self._keepalive, self._blocked):
+            if call is not None and call.active():
+                call.cancel()
 
     def _wait(self, seconds: float | None, what: str = "", then: Callable[[], None] | None = None) -> None:
         if self._deadline is not None and self._deadline.active():

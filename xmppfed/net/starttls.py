@@ -33,7 +33,7 @@ from xmppfed.core.streamframing import StreamFraming
 from xmppfed.errors import StreamCondition, StreamError
 from xmppfed.net.admission import Admission
 from xmppfed.net.arrival import address_of
-from xmppfed.net.tcp import StreamClientProtocol, connected, tune, under_tls
+from xmppfed.net.tcp import StreamClientProtocol, connected, hand_over, tune, under_tls
 from xmppfed.net.tls import tls_client_factory
 from xmppfed.net.websocketwire import printable
 from xmppfed.timeouts import Timeouts
@@ -99,12 +99,7 @@ class PlainProtocol(protocol.Protocol):
         """Give the connection to a protocol of `factory`, for good."""
         self.flush()
         self._stop_waiting()
-        transport = self.transport
-        successor = factory.buildProtocol(transport.getPeer())
-        assert successor is not None  # ours take every connection
-        transport.protocol = successor
-        successor.makeConnection(transport)
-        return successor
+        return hand_over(self.transport, factory)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Nothing waits any more."""

@@ -15,6 +15,7 @@ from twisted.internet.error import ConnectError, ConnectionDone
 from twisted.internet.interfaces import (
     IHandshakeListener,
     IOpenSSLClientConnectionCreator,
+    IProtocolFactory,
     IPushProducer,
     IReactorTime,
     IStreamClientEndpoint,
@@ -39,6 +40,7 @@ __all__ = [
     "connect",
     "connect_without_tls",
     "connected",
+    "hand_over",
     "tune",
     "under_tls",
 ]
@@ -55,6 +57,15 @@ def tune(transport: Any) -> None:
         transport.setTcpNoDelay(True)
         if _USER_TIMEOUT is not None:
             cast(Any, transport).socket.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, _UNACKNOWLEDGED)
+
+
+def hand_over(transport: Any, factory: IProtocolFactory) -> Any:
+    """Give a connection to a protocol of `factory`, for good, as if it had begun with it; returns that protocol."""
+    successor = factory.buildProtocol(transport.getPeer())
+    assert successor is not None  # ours take every connection
+    transport.protocol = successor
+    successor.makeConnection(transport)
+    return successor
 
 
 @implementer(IPushProducer)
@@ -101,6 +112,14 @@ class StreamProtocol(protocol.Protocol):
 
     def stopProducing(self) -> None:
         """The transport is gone; `connectionLost` says so as well."""
+
+    def let_go(self) -> Any:
+        """Take no more part in the connection; its transport is for a successor."""
+        if self.connection is not None:
+            self.connection.let_go()
+            self.connection = None
+        self.transport.unregisterProducer()
+        return self.transport
 
     # The wire.
 

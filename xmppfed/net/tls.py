@@ -50,6 +50,7 @@ __all__ = [
     "client_connection_creator",
     "judge",
     "own_leaf",
+    "server_connection_creator",
     "strict_connection_creator",
     "tls_client_factory",
     "tls_endpoint",
@@ -187,6 +188,11 @@ class _ServerCreator:
 
     def serverConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
         return self._connect()
+
+
+def server_connection_creator(own: LoadedCertificate, trust: TrustRoots) -> IOpenSSLServerConnectionCreator:
+    """TLS for who connects to us, showing `own` to everybody; asks for the peer's certificate, and leaves it to `judge`."""
+    return _ServerCreator(partial(Connection, _context(SSL.TLS_SERVER_METHOD, own, trust)))
 
 
 def client_connection_creator(

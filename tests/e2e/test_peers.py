@@ -1,0 +1,459 @@
+"""Tests for `xmppfed.e2e.peers`: two ends, their streams and queues."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.logger import capturedLogs
+
+from tests.e2e.ends import JULIET, PORT, ROMEO, TIMEOUTS, End, EndsCase
+from xmppfed.core.framing import E2E
+from xmppfed.e2e.store import MemoryTrustStore
+from xmppfed.e2e.stream import StreamEnded
+from xmppfed.e2e.trust import Acquaintance, Policy, Trust
+from xmppfed.errors import StreamCondition, StreamError
+from xmppfed.net.certificates import moment, spki_sha256
+from xmppfed.net.issuing import Authority
+from xmppfed.net.tls import TrustRoots
+
+
+def bodies(end: End) -> list[str]:
+    """What has arrived."""
+    return [body for _, body in end.heard.bodies]
+
+
+class Talking(EndsCase):
+    """Two ends that have never met."""
+
+    def test_first_use(self) -> None:
+        """E13, E14, E21, T2, T5: a stanza makes a stream with TLS and EXTERNAL; it arrives, and the answer goes back on it."""
+        juliet, romeo = self.pair()
+        juliet.say("wherefore art thou", ROMEO)
+        self.network.pump()
+        self.assertEqual(romeo.heard.bodies, [(JULIET, "wherefore art thou")])
+        romeo.say("here", JULIET)
+        self.network.pump()
+        self.assertEqual(juliet.heard.bodies, [(ROMEO, "here")])
+        self.assertEqual((juliet.heard.people, romeo.heard.people), ([f"+{ROMEO} first-use"], [f"+{JULIET} first-use"]))
+        self.assertEqual(len(self.network.links), 1)
+        [stream] = romeo.peers.streams()
+        self.assertEqual((stream.connection.stream.mechanism, E2E.content), ("EXTERNAL", "jabber:client"))
+        self.assertEqual(len(stream.beneath.exporter), 32)  # so it is TLS 1.3
+
+    def test_verified(self) -> None:
+        """T3, T4: who has an authority's word needs no introduction, and its key is not kept, for it may rotate."""
+        certificates = [self.certificate(name, self.authority) for name in (JULIET, ROMEO)]
+        juliet = self.end(JULIET, "192.0.2.1", Policy.VERIFIED, certificate=certificates[0])
+        romeo = self.end(ROMEO, "192.0.2.2", Policy.VERIFIED, certificate=certificates[1])
+        juliet.say("hello", ROMEO)
+        self.network.pump()
+        self.assertEqual(romeo.heard.people, [f"+{JULIET} verified"])
+        [kept] = romeo.store.all()
+        self.assertEqual((kept.name, kept.trust, kept.spki_sha256), (JULIET, Trust.VERIFIED, None))
+
+    def test_plain(self) -> None:
+        """Without certificates, and where the policy allows it, there is no TLS."""
+        juliet, romeo = self.pair(Policy.PLAIN, bare=True)
+        juliet.say("hello", ROMEO)
+        self.network.pump()
+        self.assertEqual((romeo.heard.bodies, romeo.heard.people), ([(JULIET, "hello")], [f"+{JULIET} plain"]))
+        self.assertEqual(list(romeo.store.all()), [])
+
+    def test_encrypted_where_it_can_be(self) -> None:
+        """E22: a policy that allows plain streams is no reason to have one."""
+        juliet, romeo = self.pair(Policy.PLAIN)
+        juliet.say("hello", ROMEO)
+        self.network.pump()
+        self.assertEqual(romeo.heard.people, [f"+{JULIET} first-use"])
+
+    def test_addresses_are_filled_in(self) -> None:
+        """E20: stanzas without addresses get those of the stream; resources stay as they are."""
+        juliet, romeo = self.pair()
+        juliet.say("nameless", ROMEO)
+        juliet.say("named", ROMEO, **{"from": f"{JULIET}/balcony", "to": f"{ROMEO}/garden"})
+        self.network.pump()
+        addresses = [(stanza.attributes["from"], stanza.attributes["to"]) for stanza in romeo.heard.stanzas]
+        self.assertEqual(addresses, [(JULIET, ROMEO), (f"{JULIET}/balcony", f"{ROMEO}/garden")])
+
+    def test_any_cut(self) -> None:
+        """However the network cuts what is sent, it arrives."""
+        for size in (1, 7, 100):
+            with self.subTest(size=size):
+                self.network.split(size)
+                juliet = self.end(f"j{size}@pronto", f"192.0.2.{size + 1}")
+                romeo = self.end(f"r{size}@forza", f"192.0.2.{size + 101}")
+                juliet.say("hello", romeo.name)
+                self.network.pump(100_000)
+                self.assertEqual(bodies(romeo), ["hello"])
+
+    def test_capitals(self) -> None:
+        """L10: on a link, capitals make no other peer."""
+        juliet, romeo = self.pair()
+        juliet.say("one", ROMEO)
+        self.network.pump()
+        juliet.say("two", ROMEO.upper())
+        self.network.pump()
+        self.assertEqual((bodies(romeo), len(self.network.links)), (["one", "two"], 1))
+
+
+class Judging(EndsCase):
+    """T4, T7: who is refused, and what both sides hear of it."""
+
+    def acquainted(self, end: End, name: str, trust: Trust, key: bytes) -> None:
+        """Somebody knows somebody."""
+        end.store.keep(Acquaintance(name=name, trust=trust, spki_sha256=key, first_seen=1.0))
+
+    def bounced(self, end: End, *words: str) -> None:
+        """The one thing that was said came back, with a reason."""
+        [(_, reason)] = end.heard.bounced
+        for word in words:
+            self.assertIn(word, reason)
+
+    def test_stranger_where_pairing_is_wanted(self) -> None:
+        """A policy of pairing takes no stranger, and says so to who calls."""
+        juliet = self.end(JULIET, "192.0.2.1")
+        self.end(ROMEO, "192.0.2.2", Policy.PAIRED)
+        juliet.say("hello", ROMEO)
+        self.network.advance(10)
+        self.bounced(juliet, "not-authorized", "Pair with it first")
+
+    def test_pinned(self) -> None:
+        """T4 (1): a pin alone decides, whatever the policy, and whoever signed."""
+        juliet = self.end(JULIET, "192.0.2.1", Policy.PAIRED)
+        romeo = self.end(ROMEO, "192.0.2.2", Policy.PAIRED)
+        for one, other in ((juliet, romeo), (romeo, juliet)):
+            assert other.peers.certificate is not None
+            self.acquainted(one, other.name, Trust.PINNED, spki_sha256(other.peers.certificate.leaf))
+        juliet.say("hello", ROMEO)
+        self.network.pump()
+        self.assertEqual(romeo.heard.people, [f"+{JULIET} pinned"])
+
+    def test_changed_key_of_who_is_called(self) -> None:
+        """T4: another key under a known name is refused before a word is said, at once, and loudly."""
+        juliet, romeo = self.pair()
+        self.acquainted(juliet, ROMEO, Trust.FIRST_USE, b"k" * 32)
+        with capturedLogs() as events:
+            juliet.say("secret", ROMEO)
+            self.network.pump()
+        self.bounced(juliet, "shows the key", "somebody poses as it")
+        self.assertIn("critical", [event["log_level"].name for event in events])
+        self.assertEqual((bodies(romeo), self.network.links), ([], []))
+
+    def test_changed_key_of_who_calls(self) -> None:
+        """T4: nor is it let in, and it hears why; the log of who was called cries out."""
+        juliet, romeo = self.pair()
+        self.acquainted(romeo, JULIET, Trust.PAIRED, b"k" * 32)
+        with capturedLogs() as events:
+            juliet.say("secret", ROMEO)
+            self.network.pump()
+        self.assertIn("critical", [event["log_level"].name for event in events])
+        self.assertEqual(bodies(romeo), [])
+        self.network.advance(10)
+        self.bounced(juliet, "not-authorized", "shows the key")
+
+    def test_expired(self) -> None:
+        """T3: an expired certificate is nobody's word, and no first use either."""
+        old = moment(self.network.reactor) - timedelta(days=1)
+        for authority, policy in ((self.authority, Policy.VERIFIED), (None, Policy.FIRST_USE)):
+            with self.subTest(policy=policy):
+                expired = self.certificate(ROMEO, authority, not_before=old - timedelta(days=9), not_after=old)
+                romeo = self.end(ROMEO, f"192.0.2.{len(self.ends) + 1}", certificate=expired)
+                juliet = self.end(JULIET, f"192.0.2.{len(self.ends) + 1}", policy)
+                juliet.map.places[ROMEO] = romeo.place
+                juliet.say("hello", ROMEO)
+                self.network.pump()
+                self.bounced(juliet, "has expired on")
+
+    def test_expires_during_the_stream(self) -> None:
+        """T3: what an authority vouched for holds as long as its word: then the stream ends."""
+        end = moment(self.network.reactor) + timedelta(hours=1)
+        juliet = self.end(JULIET, "192.0.2.1", Policy.VERIFIED, certificate=self.certificate(JULIET, self.authority))
+        soon = self.certificate(ROMEO, self.authority, not_after=end)
+        self.end(ROMEO, "192.0.2.2", Policy.VERIFIED, certificate=soon)
+        juliet.say("hello", ROMEO)
+        self.network.advance(3599)
+        self.assertEqual(len(juliet.peers.streams()), 1)
+        self.network.advance(10)
+        self.assertEqual(len(juliet.peers.streams()), 0)
+
+    def test_plain_after_encrypted(self) -> None:
+        """T7: who was ever encrypted is not plain again, whoever calls; and nothing was said in the clear."""
+        juliet = self.end(JULIET, "192.0.2.1", Policy.PLAIN)
+        romeo = self.end(ROMEO, "192.0.2.2", Policy.PLAIN, bare=True)
+        self.acquainted(juliet, ROMEO, Trust.FIRST_USE, b"k" * 32)
+        juliet.say("secret", ROMEO)
+        self.network.advance(10)
+        self.bounced(juliet, "wanted STARTTLS")
+        romeo.say("trust me", JULIET)
+        self.network.advance(10)
+        self.assertEqual((bodies(romeo), bodies(juliet)), ([], []))
+
+    def test_spoofed_name(self) -> None:
+        """M4: without TLS a peer is at least where its name is announced; elsewhere somebody poses as it."""
+        juliet, romeo = self.pair(Policy.PLAIN, bare=True)
+        juliet.map.announced = {ROMEO: ["192.0.2.77"]}
+        romeo.say("it is me", JULIET)
+        self.network.advance(10)
+        self.assertEqual(bodies(juliet), [])
+        self.bounced(romeo, "wanted one of 192.0.2.77")
+        juliet.map.announced = {ROMEO: ["192.0.2.2"]}
+        romeo.say("it is me", JULIET)
+        self.network.pump()
+        self.assertEqual(bodies(juliet), ["it is me"])
+
+    def test_same_key_other_name(self) -> None:
+        """T4: the same key under another name is the same person; the name it was last met under is shown."""
+        own = self.certificate(JULIET)
+        juliet, romeo = self.end(JULIET, "192.0.2.1", certificate=own), self.end(ROMEO, "192.0.2.2")
+        juliet.say("hello", ROMEO)
+        self.network.pump()
+        renamed = self.end("juliet-1@pronto", "192.0.2.3", certificate=own)
+        renamed.say("still me", ROMEO)
+        self.network.pump()
+        self.assertEqual(romeo.heard.bodies, [(JULIET, "hello"), ("juliet-1@pronto", "still me")])
+        [kept] = romeo.store.all()
+        self.assertEqual((kept.name, kept.first_seen), ("juliet-1@pronto", 1.8e9))
+
+    def test_seen_again(self) -> None:
+        """When a peer was last seen is noted once a day, and not at every stream."""
+        juliet, romeo = self.pair()
+        for day, seen in ((0, 1.8e9), (0.5, 1.8e9), (1.6, 1.8e9 + 1.6 * 86400)):
+            self.network.advance(1.8e9 + day * 86400 - self.network.reactor.seconds())
+            juliet.say("hello", ROMEO)
+            self.network.pump()
+            [kept] = romeo.store.all()
+            self.assertAlmostEqual(kept.last_seen, seen, delta=60)
+            self.network.cut()
+            self.network.pump()
+
+    def test_nobody(self) -> None:
+        """Who cannot be found, or does not listen, is not waited for."""
+        juliet = self.end(JULIET, "192.0.2.1")
+        juliet.say("hello", "tybalt@verona")
+        self.network.pump()
+        self.bounced(juliet, "nobody knows where tybalt@verona is")
+        juliet.heard.bounced.clear()
+        juliet.map.places["tybalt@verona"] = "192.0.2.66"
+        juliet.say("hello", "tybalt@verona")
+        self.network.pump()
+        self.bounced(juliet, "no connection")
+
+    def test_authority_nobody_believes(self) -> None:
+        """X.509 is judged by our anchors alone."""
+        juliet = self.end(JULIET, "192.0.2.1", Policy.VERIFIED)
+        juliet.local.trust = TrustRoots([Authority(moment(self.network.reactor)).certificate], system=False)
+        self.end(ROMEO, "192.0.2.2", certificate=self.certificate(ROMEO, self.authority))
+        juliet.say("hello", ROMEO)
+        self.network.pump()
+        self.bounced(juliet, "unknown authority")
+
+
+class Crossing(EndsCase):
+    """X3, X4: streams that cross, break and are replaced; one queue per peer."""
+
+    def test_crossing(self) -> None:
+        """X3: two ends that call at once keep the stream of the lower address; everything arrives once, in its order."""
+        self.network.delay(0.05)
+        juliet, romeo = self.pair()
+        for number in range(3):
+            juliet.say(f"j{number}", ROMEO)
+            romeo.say(f"r{number}", JULIET)
+        self.network.advance(0.5)
+        juliet.say("j3", ROMEO)
+        romeo.say("r3", JULIET)
+        self.network.advance(2)
+        self.assertEqual((bodies(romeo), bodies(juliet)), ([f"j{n}" for n in range(4)], [f"r{n}" for n in range(4)]))
+        [one], [other] = juliet.peers.streams(), romeo.peers.streams()
+        self.assertEqual((one.opener, other.opener), (JULIET, JULIET))
+        self.assertEqual(len(self.network.links), 1)
+
+    @given(
+        st.lists(st.tuples(st.sampled_from("jr"), st.floats(0, 0.3)), min_size=1, max_size=12), st.sampled_from([0.0, 0.01, 0.05])
+    )
+    def test_any_times(self, said: list[tuple[str, float]], delay: float) -> None:
+        """Whoever says what when: nothing is lost, nothing comes twice, and the order is kept."""
+        self.setUp()
+        self.network.delay(delay)
+        juliet, romeo = self.pair()
+        wanted: dict[str, list[str]] = {"j": [], "r": []}
+        for number, (who, pause) in enumerate(said):
+            wanted[who].append(str(number))
+            juliet.say(str(number), ROMEO) if who == "j" else romeo.say(str(number), JULIET)
+            self.network.advance(pause)
+        self.network.advance(10)
+        self.assertEqual((bodies(romeo), bodies(juliet)), (wanted["j"], wanted["r"]))
+        self.assertEqual((len(juliet.peers.streams()), len(romeo.peers.streams())), (1, 1))
+        self.clean()
+        self.ports, self.ends = [], []
+
+    def test_called_again(self) -> None:
+        """A second stream of the same end takes the place of the first, which may be half dead."""
+        juliet, romeo = self.pair()
+        juliet.say("one", ROMEO)
+        self.network.pump()
+        self.network.freeze()
+        [stream] = juliet.peers.streams()
+        stream.connection.cut("the cable broke")
+        self.network.pump()
+        juliet.say("two", ROMEO)
+        self.network.advance(20)
+        self.assertEqual(bodies(romeo)[-1], "two")
+        romeo.say("and back", JULIET)
+        self.network.advance(1)
+        self.assertEqual(bodies(juliet), ["and back"])
+
+    def test_queue_is_bounded(self) -> None:
+        """X4: what waits is bounded in bytes and in time, and returns with the reason."""
+        juliet, romeo = self.pair()
+        self.network.blackhole(romeo.place)
+        juliet.say("x" * TIMEOUTS.queue_bytes, ROMEO)
+        self.assertIn("Too much waits", juliet.heard.bounced[0][1])
+        juliet.heard.bounced.clear()
+        juliet.say("late", ROMEO)
+        self.network.advance(61)
+        self.assertEqual([body for body, _ in juliet.heard.bounced], ["late"])
+
+    def test_queue_ages(self) -> None:
+        """X4: a peer that is tried in vain is not waited for longer than the queue allows."""
+        juliet, _romeo = self.pair()
+        juliet.map.endpoint = _Never().endpoint  # type: ignore[method-assign]
+        juliet.say("early", ROMEO)
+        self.network.advance(30)
+        juliet.say("late", ROMEO)
+        self.network.advance(31)
+        self.assertEqual([body for body, _ in juliet.heard.bounced], ["early"])
+        self.network.advance(30)
+        self.assertEqual([body for body, _ in juliet.heard.bounced], ["early", "late"])
+        self.assertIn("within 60 seconds", juliet.heard.bounced[0][1])
+
+    def test_too_long(self) -> None:
+        """A stanza that the peer does not take returns, and the next goes on."""
+        juliet, romeo = self.pair()
+        juliet.say("hello", ROMEO)
+        self.network.pump()
+        [stream] = juliet.peers.streams()
+        stream.connection.stream.peer_limit = 200
+        juliet.say("x" * 300, ROMEO)
+        juliet.say("short", ROMEO)
+        self.network.pump()
+        self.assertEqual(([len(body) for body, _ in juliet.heard.bounced], bodies(romeo)), ([300], ["hello", "short"]))
+
+    def test_fault_of_ours(self) -> None:
+        """A fault while calling is logged, and what waits does not wait for nothing."""
+        juliet, _ = self.pair()
+
+        def broken(name: str) -> Any:
+            raise ValueError("a bug")
+
+        juliet.map.endpoint = broken  # type: ignore[method-assign]
+        juliet.say("hello", ROMEO)
+        self.assertEqual(len(juliet.heard.bounced), 1)
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+
+
+class _Never:
+    """Endpoints that never connect, and never give up."""
+
+    def endpoint(self, name: str) -> Any:
+        from twisted.internet.defer import Deferred
+
+        class Endpoint:
+            def connect(self, factory: Any) -> Any:
+                return Deferred()
+
+        return Endpoint()
+
+
+class Leaving(EndsCase):
+    """E21, X2: how streams end."""
+
+    def talking(self) -> tuple[End, End]:
+        """Two ends with a stream between them."""
+        juliet, romeo = self.pair()
+        juliet.say("hello", ROMEO)
+        self.network.pump()
+        return juliet, romeo
+
+    def test_closed(self) -> None:
+        """E21, L13: who closes still hears what was under way; then both are done, and the next stanza makes a new stream."""
+        self.network.delay(0.05)
+        juliet, romeo = self.pair()
+        juliet.say("hello", ROMEO)
+        self.network.advance(2)
+        [stream] = juliet.peers.streams()
+        romeo.say("under way", JULIET)
+        stream.close()
+        self.network.advance(2)
+        self.assertEqual(bodies(juliet), ["under way"])
+        self.assertEqual((self.network.links, juliet.heard.people[-1], romeo.heard.people[-1]), ([], f"-{ROMEO}", f"-{JULIET}"))
+        romeo.say("again", JULIET)
+        self.network.advance(2)
+        self.assertEqual(bodies(juliet), ["under way", "again"])
+
+    def test_closing_unanswered(self) -> None:
+        """X2: a peer that does not answer our closing is waited for five seconds."""
+        juliet, _ = self.talking()
+        self.network.freeze()
+        [stream] = juliet.peers.streams()
+        stream.close()
+        self.network.advance(5.5)
+        self.assertEqual(len(juliet.local.streams), 1)
+        self.network.advance(1)
+        self.assertEqual(len(juliet.local.streams), 0)
+
+    def test_shutdown(self) -> None:
+        """Who stops says so, returns what waits, and takes nothing more."""
+        juliet, romeo = self.talking()
+        self.network.blackhole("192.0.2.9")
+        juliet.map.places["tybalt@verona"] = "192.0.2.9"
+        juliet.say("waiting", "tybalt@verona")
+        self.network.pump()
+        juliet.peers.stop()
+        stopped = juliet.local.stop()
+        self.network.pump()
+        self.successResultOf(stopped)
+        self.assertEqual([body for body, _ in juliet.heard.bounced], ["waiting"])
+        self.assertEqual(romeo.heard.people[-1], f"-{JULIET}")
+        juliet.say("late", "tybalt@verona")
+        self.assertEqual(juliet.heard.bounced[-1], ("late", f"{JULIET} is leaving."))
+
+    def test_error(self) -> None:
+        """X1: a stream error ends the stream with the RFC's word, which the other end hears."""
+        _juliet, romeo = self.talking()
+        [stream] = romeo.peers.streams()
+        with capturedLogs() as events:
+            stream.end(StreamError(StreamCondition.CONFLICT))
+            self.network.pump()
+        self.assertTrue(any("conflict" in str(event.get("reason")) for event in events))
+
+    def test_idle(self) -> None:
+        """X6: an idle stream stays, for hours."""
+        juliet, romeo = self.talking()
+        self.network.advance(7200)
+        self.assertEqual((len(juliet.peers.streams()), len(romeo.peers.streams())), (1, 1))
+
+
+class Settings(EndsCase):
+    """What one end says of itself."""
+
+    def test_nobody_knows_the_way(self) -> None:
+        """Who only is called can be talked to, and calls nobody."""
+        from xmppfed.e2e.peers import Nowhere
+
+        nowhere = Nowhere()
+        self.assertRaises(StreamEnded, nowhere.endpoint, ROMEO)
+        self.assertEqual((nowhere.addresses(ROMEO), nowhere.at("192.0.2.1")), (None, ""))
+
+    def test_store_of_both(self) -> None:
+        """Two ends can share a store, as the services of one process do."""
+        store = MemoryTrustStore()
+        juliet, _romeo = self.pair(store=store)
+        juliet.say("hello", ROMEO)
+        self.network.pump()
+        self.assertEqual([one.name for one in store.all()], [JULIET, ROMEO])
+        self.assertIs(juliet.peers.stream(ROMEO), juliet.peers.streams()[0])
+        self.assertIsNone(juliet.peers.stream("tybalt@verona"))
+        self.assertEqual(PORT, 5298)

@@ -1,0 +1,180 @@
+"""Connections of end-to-end streams: who calls, and who is called. TLS begins inside the stream (XEP-0246, 2; RFC 6120, 5)."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from OpenSSL import SSL
+from twisted.internet import protocol
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint, ISystemHandle
+
+from xmppfed.core.framing import E2E
+from xmppfed.core.negotiation.feature import Feature
+from xmppfed.core.stream import Stream
+from xmppfed.core.streamframing import StreamFraming
+from xmppfed.e2e.stream import Beneath, Choose, Host, PeerStream, StreamEnded, initiating_features, same
+from xmppfed.e2e.trust import TrustRefused
+from xmppfed.errors import StreamCondition, StreamError
+from xmppfed.net.admission import Admission
+from xmppfed.net.arrival import address_of
+from xmppfed.net.certificates import moment
+from xmppfed.net.connection import Connection, Wire
+from xmppfed.net.gathering import Gathering
+from xmppfed.net.peer import channel_bindings, judge
+from xmppfed.net.tcp import (
+    StreamClientProtocol,
+    StreamServerFactory,
+    StreamServerProtocol,
+    connect_without_tls,
+    hand_over,
+    under_tls,
+)
+from xmppfed.net.tls import (
+    TrustRoots,
+    client_connection_creator,
+    server_connection_creator,
+    tls_client_factory,
+    tls_server_factory,
+)
+from xmppfed.timeouts import Timeouts
+
+__all__ = ["Caller", "Listener", "Local"]
+
+_FIRST_LIMIT = 10_000  # bytes of a stanza of somebody whom we do not know yet
+
+
+class Local:
+    """What the connections of one process share: time, bounds, and whom its people believe."""
+
+    def __init__(self, reactor: Any, timeouts: Timeouts, trust: TrustRoots, limit: int) -> None:
+        """`limit` is the longest stanza in bytes."""
+        self.reactor = reactor
+        self.timeouts = timeouts
+        self.trust = trust
+        self.limit = limit
+        self.streams: Gathering[PeerStream] = Gathering()
+
+    def stop(self) -> Deferred[None]:
+        """End all streams; the result comes when their connections are gone."""
+        return self.streams.end_all(StreamError(StreamCondition.SYSTEM_SHUTDOWN))
+
+    def beneath(self, transport: Any, *, can_start_tls: bool) -> Beneath:
+        """What lies beneath a stream on this transport, whose handshake is complete if it has one."""
+        secure = ISystemHandle.providedBy(transport) and isinstance(transport.getHandle(), SSL.Connection)
+        return Beneath(
+            address=address_of(transport),
+            secure=secure,
+            certificate=judge(transport, moment(self.reactor)) if secure else None,
+            exporter=channel_bindings(transport, None).get("tls-exporter", b"") if secure else b"",
+            can_start_tls=can_start_tls and not secure,
+        )
+
+    def connection(
+        self, wire: Wire, choose: Choose, beneath: Beneath, name: str = "", features: Sequence[Feature] = ()
+    ) -> Connection[PeerStream]:
+        """The connection of a stream that begins: to `name`, or from somebody."""
+        own = partial(PeerStream, choose, beneath, self.streams, name=name)
+        framing = StreamFraming(E2E, _FIRST_LIMIT)
+        stream = Stream(framing, features, receiving=not name, new_id=partial(secrets.token_hex, 16), limit=self.limit)
+        clock: IReactorTime = self.reactor
+        return Connection(stream, wire, own, clock, self.timeouts, self.timeouts.server_silence)
+
+
+class Listener:
+    """Takes the streams of a port: `factory` is for its endpoint."""
+
+    def __init__(self, local: Local, hosts: Callable[[str | None], Host | None], admission: Admission) -> None:
+        """`hosts` says who is meant by the `to` of a header, and by none."""
+        self._local = local
+        self._hosts = hosts
+        self._admission = admission
+        self.factory = self._factory(self)
+
+    def accept(self, wire: StreamServerProtocol) -> Connection[PeerStream]:
+        """A stream without TLS begins, for a start."""
+        beneath = self._local.beneath(wire.transport, can_start_tls=True)
+        connection = self._local.connection(wire, self._hosts, beneath)
+        connection.owner.settled.addCallbacks(self._settled, lambda _: None, (wire, connection.owner))
+        return connection
+
+    def _settled(self, stands: bool, wire: StreamServerProtocol, owner: PeerStream) -> None:
+        """The peer speaks, or TLS comes first, with the certificate of whom it has called."""
+        host = owner.host
+        if stands or host is None or host.certificate is None:
+            return
+        transport = wire.let_go()
+        self._admission.leave(wire)  # its successor enters
+        creator = server_connection_creator(host.certificate, self._local.trust)
+        factory = self._factory(_Secured(self._local, host))
+        hand_over(transport, tls_server_factory(creator, factory, self._local.reactor))
+
+    def _factory(self, acceptor: Any) -> StreamServerFactory:
+        return StreamServerFactory(acceptor, self._local.reactor, self._local.timeouts, self._admission)
+
+
+class _Secured:
+    """Takes the stream under TLS, which is for the same one of us as the stream before."""
+
+    def __init__(self, local: Local, host: Host) -> None:
+        self._local = local
+        self._host = host
+
+    def accept(self, wire: StreamServerProtocol) -> Connection[PeerStream]:
+        beneath = self._local.beneath(wire.transport, can_start_tls=False)
+        connection = self._local.connection(wire, self._meant, beneath)
+        connection.owner.settled.addErrback(lambda _: None)  # the log and the peer have the reason
+        return connection
+
+    def _meant(self, to: str | None) -> Host | None:
+        return self._host if to is None or same(to, self._host.address) else None
+
+
+class Caller:
+    """Opens streams, in the name of one of us."""
+
+    def __init__(self, local: Local, host: Host) -> None:
+        self._local = local
+        self._host = host
+
+    async def call(self, name: str, endpoint: IStreamClientEndpoint) -> PeerStream:
+        """A stream with `name` on which stanzas may pass. Raises StreamEnded, which says how far it came."""
+        try:
+            wire = await connect_without_tls(endpoint)
+            beneath = self._local.beneath(wire.transport, can_start_tls=True)
+            first = self._stream(name, wire, beneath)
+            first.open(None)
+            if await first.settled:
+                return first
+            return await self._under_tls(name, wire)
+        except StreamEnded:
+            raise
+        except ConnectionError as error:
+            raise StreamEnded(str(error)) from None
+
+    async def _under_tls(self, name: str, wire: Any) -> PeerStream:
+        local = self._local
+        creator = client_connection_creator("", self._host.certificate, local.trust)
+        factory = protocol.Factory.forProtocol(StreamClientProtocol)
+        factory.noisy = False
+        secured = hand_over(wire.let_go(), tls_client_factory(creator, factory, local.reactor)).wrappedProtocol
+        await under_tls(secured, local.reactor, local.timeouts.connect)
+        beneath = local.beneath(secured.transport, can_start_tls=False)
+        try:
+            trust = self._host.judge(name, beneath)
+        except TrustRefused as refused:
+            secured.abort()
+            raise StreamEnded(str(refused), loud=refused.loud) from None
+        second = self._stream(name, secured, beneath)
+        second.open(trust)
+        await second.settled
+        return second
+
+    def _stream(self, name: str, wire: Any, beneath: Beneath) -> PeerStream:
+        features = initiating_features(self._host, name, beneath)
+        connection = self._local.connection(wire, lambda _: self._host, beneath, name, features)
+        wire.attach(connection)
+        return connection.owner

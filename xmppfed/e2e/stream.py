@@ -1,0 +1,377 @@
+"""One end-to-end stream (XEP-0246), whichever end opened it and whatever carries it: who the other end is, whether it may
+stay, and which of its stanzas are its own.
+
+The stream that comes before TLS and the one under it are two streams (RFC 6120, 5.4.3.3); each has an owner of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from xmppfed.core.events import (
+    AuthFailed,
+    AuthRequested,
+    Established,
+    Event,
+    OpenRequested,
+    StanzaReceived,
+    StreamClosed,
+    StreamFailed,
+    TLSAgreed,
+)
+from xmppfed.core.framing import Opening
+from xmppfed.core.jid import JID
+from xmppfed.core.negotiation.feature import Feature
+from xmppfed.core.negotiation.sasl import InitiatingSASL, ReceivingSASL
+from xmppfed.core.negotiation.starttls import InitiatingStartTLS, ReceivingStartTLS
+from xmppfed.core.sasl.external import ExternalClient, ExternalServer
+from xmppfed.core.sasl.steps import Claim, ClientMechanism, Offer
+from xmppfed.core.stanza import Stanza
+from xmppfed.e2e.trust import Trust, TrustRefused, name_key
+from xmppfed.errors import JIDError, SASLCondition, SASLError, StanzaCondition, StanzaError, StreamCondition, StreamError
+from xmppfed.net.certificates import LoadedCertificate
+from xmppfed.net.connection import Connection
+from xmppfed.net.gathering import Gathering
+from xmppfed.net.peer import PeerCertificate
+from xmppfed.net.websocketwire import printable
+
+__all__ = ["Beneath", "Choose", "Host", "PeerStream", "StreamEnded", "initiating_features", "same"]
+
+
+class StreamEnded(ConnectionError):
+    """A stream that came to nothing; the text says why. It is `loud` when somebody may be posing as the peer; another try may
+    do better where that is said `again`: the peer was there, and nobody refused anything."""
+
+    def __init__(self, text: str, *, loud: bool = False, again: bool = False) -> None:
+        super().__init__(text)
+        self.loud = loud
+        self.again = again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beneath:
+    """What lies beneath a stream: where its other end is, and what its TLS has shown, if it ends in this process."""
+
+    address: str
+    secure: bool = False
+    certificate: PeerCertificate | None = None
+    exporter: bytes = b""
+    """The data of `tls-exporter` (RFC 9266), which is this connection's alone."""
+    can_start_tls: bool = False
+
+
+class Host(Protocol):
+    """Who somebody here is: one address with its streams."""
+
+    @property
+    def address(self) -> str:
+        """Our name to others."""
+        ...
+
+    @property
+    def certificate(self) -> LoadedCertificate | None:
+        """What we show; who has none speaks without TLS to those who call."""
+        ...
+
+    def judge(self, name: str, beneath: Beneath) -> Trust:
+        """How a peer is known by what it shows, and by where it is. Raises TrustRefused."""
+        ...
+
+    def guess(self, address: str) -> str:
+        """The one peer that is known to be at an IP address; empty when there is none, or more than one."""
+        ...
+
+    def established(self, stream: PeerStream) -> None:
+        """Stanzas may pass."""
+        ...
+
+    def received(self, stream: PeerStream, stanza: Stanza) -> None:
+        """A stanza of the peer, with both addresses."""
+        ...
+
+    def ended(self, stream: PeerStream, reason: str) -> None:
+        """Nothing passes any more."""
+        ...
+
+
+Choose = Callable[[str | None], Host | None]
+"""Who of us is meant by the `to` of a header, if anybody is."""
+
+
+class PeerStream:
+    """Owns one stream. `settled` is true when stanzas may pass, and false when TLS comes first; it fails with StreamEnded."""
+
+    log = Logger()
+
+    def __init__(
+        self,
+        choose: Choose,
+        beneath: Beneath,
+        gathering: Gathering[PeerStream],
+        connection: Connection[PeerStream],
+        name: str = "",
+    ) -> None:
+        """`name` is whom we have called; who calls us says it in its header. `gathering` has the stream as long as it has
+        its connection."""
+        self.name = name
+        self.initiated = bool(name)
+        self.beneath = beneath
+        self.trust = Trust.PLAIN
+        self.host = choose(None) if name else None
+        self.connection = connection
+        self.settled: Deferred[bool] = Deferred(lambda _: connection.cut("nobody waits for this stream any more"))
+        self.reason = ""
+        self._choose = choose
+        self._gathering = gathering
+        gathering.add(self)
+        self.closed = False
+        """By both ends, in good order: all has arrived that was sent."""
+        self._loud = False
+        self._refused = False
+        self._stands = False
+        self._ended = False
+        self._external = ReceivingSASL(("EXTERNAL",), lambda _: ExternalServer())
+
+    # What the host calls.
+
+    @property
+    def legacy(self) -> bool:
+        """Whether the peer is one of old, that knows no version and no acknowledgements."""
+        return self.connection.stream.legacy
+
+    @property
+    def opener(self) -> str:
+        """Who opened the stream."""
+        return self.connection.stream.local if self.initiated else self.name
+
+    def open(self, trust: Trust | None) -> None:
+        """Send our header, as the initiating end; under TLS the peer is known by then, as `trust` says."""
+        assert self.host is not None  # who calls is somebody
+        stream = self.connection.stream
+        if trust is not None:
+            self.trust = trust
+        stream.open_to_all = trust is not None or may_be_plain(self.host, self.name, self.beneath)
+        stream.open(self.host.address, self.name)
+        self.connection.flush()
+
+    def send(self, stanza: Stanza) -> bool:
+        """Send a stanza; false when nothing passes any more."""
+        return self._stands and not self._ended and self.connection.send(stanza)
+
+    def close(self) -> None:
+        """End the stream in good order; what still comes is delivered (XEP-0174, 7)."""
+        self.connection.close()
+
+    def end(self, error: StreamError) -> None:
+        """End the stream with an error; who stops of its own will does it in good order, for what is under way."""
+        if error.condition is StreamCondition.SYSTEM_SHUTDOWN:
+            self.close()
+        else:
+            self.connection.fail(error)
+
+    # What the connection tells.
+
+    def handle(self, event: Event) -> None:
+        """Judge what the peer did."""
+        match event:
+            case StanzaReceived(stanza):
+                self._stanza(stanza)
+            case OpenRequested(opening):
+                self._opened(opening)
+            case TLSAgreed():
+                self._gathering.discard(self)
+                self._settle(False)
+            case AuthRequested(claim):
+                self._authorize(claim)
+            case Established():
+                self._establish()
+            case AuthFailed(mechanism, error):
+                self._note(f"{mechanism} failed: {printable(str(error))}")
+            case StreamFailed(error, sent):
+                self._refused = True
+                self._note(f"{'we' if sent else 'the peer'} ended the stream with {printable(str(error))}")
+                self._end()
+            case StreamClosed():
+                self.closed = True
+                self._note("the stream was closed")
+                self._end()
+            case _:
+                pass  # the rest is on the way to one of these
+
+    def lost(self, reason: str) -> None:
+        """The connection is gone."""
+        self._note(reason)
+        self._end()
+        self._gathering.discard(self)
+
+    # Who the peer is.
+
+    def _opened(self, opening: Opening) -> None:
+        stream = self.connection.stream
+        self.host = self._choose(opening.to) or (self._choose(None) if stream.legacy else None)
+        if self.host is None:
+            text = f"Found {ascii(opening.to)[:64]} as 'to'; nobody of that name is here."
+            stream.fail(StreamError(StreamCondition.HOST_UNKNOWN, text))
+            return
+        self.name = opening.sender or self._named_otherwise(self.host)
+        try:
+            self._admit(self.host)
+        except TrustRefused as refused:
+            self._refuse(refused)
+            return
+        stream.accept(self.host.address, self._features(self.host))
+
+    def _features(self, host: Host) -> list[Feature]:
+        """TLS where it can begin, EXTERNAL where it has begun and a certificate was shown."""
+        features: list[Feature] = []
+        if self.beneath.can_start_tls and host.certificate is not None:
+            features.append(ReceivingStartTLS(required=not self.connection.stream.open_to_all))
+        if self.beneath.certificate is not None:
+            features.append(self._external)
+        return features
+
+    def _named_otherwise(self, host: Host) -> str:
+        """Who says nothing of itself is called by its certificate, or known by its address."""
+        if self.beneath.certificate is None:
+            return host.guess(self.beneath.address)
+        names = self.beneath.certificate.names
+        found = [*names.xmpp_addresses, *names.dns_names]
+        return found[0] if len(found) == 1 else ""
+
+    def _admit(self, host: Host) -> None:
+        """Raises TrustRefused for who cannot be helped; who can start TLS may still show who it is."""
+        stream, beneath = self.connection.stream, self.beneath
+        if beneath.certificate is not None and not self.name:
+            raise TrustRefused(
+                f"the stream has no 'from', and the certificate is for {beneath.certificate.names}; wanted one name"
+            )
+        if beneath.can_start_tls and host.certificate is not None and not stream.legacy:
+            stream.open_to_all = may_be_plain(host, self.name, beneath)
+            return
+        self.trust = host.judge(self.name, beneath)
+        stream.open_to_all = True
+
+    def _refuse(self, refused: TrustRefused) -> None:
+        text = printable(str(refused))
+        if refused.loud:
+            self._loud = True
+            self.log.critical(
+                "{peer} at {address} is refused: {reason}", peer=self._shown, address=self.beneath.address, reason=text
+            )
+        self.connection.stream.fail(StreamError(StreamCondition.NOT_AUTHORIZED, text))
+
+    def _authorize(self, claim: Claim) -> None:
+        """EXTERNAL (XEP-0178): the certificate was judged under the name of the header, and that is the name one gets."""
+        if claim.authzid and not same(claim.authzid, self.name):
+            text = f"Found {ascii(claim.authzid)[:64]}; wanted {printable(self.name)}, the 'from' of the stream."
+            self._external.reject(self.connection.stream, SASLError(SASLCondition.INVALID_AUTHZID, text))
+        else:
+            self._external.accept(self.connection.stream, None, claim)
+
+    def _establish(self) -> None:
+        """The stream stands once its peer has a name."""
+        assert self.host is not None  # it was chosen
+        if not self.name:
+            return
+        if not self.beneath.secure:
+            try:
+                self.trust = self.host.judge(self.name, self.beneath)
+            except TrustRefused as refused:
+                self._refuse(refused)
+                return
+        self._stands = True
+        self.log.info("stream with {peer} stands: {trust}", peer=self._shown, trust=self.trust.value)
+        self.host.established(self)
+        self._settle(True)
+
+    # What the peer says.
+
+    def _stanza(self, stanza: Stanza) -> None:
+        """Fill in what is missing, and let through what is the peer's to say."""
+        sender, to = stanza.attributes.get("from"), stanza.attributes.get("to")
+        if not self.name:
+            self._identify(sender)
+        if not self._stands or self.host is None:
+            return  # it was refused, and what it sent in the same breath with it
+        if sender is not None and not same(sender, self.name):
+            text = f"Found a stanza from {ascii(sender)[:64]}; this is the stream of {printable(self.name)}."
+            self.connection.stream.fail(StreamError(StreamCondition.INVALID_FROM, text))
+            return
+        if to is not None and not same(to, self.host.address):
+            if not self.legacy:
+                self._misdirected(stanza, to)
+                return
+            self.log.info("{peer} wrote to {to}, and means us", peer=self._shown, to=printable(to))
+            to = None
+        self.host.received(self, stanza.with_attributes(sender=sender or self.name, to=to or self.host.address))
+
+    def _identify(self, sender: str | None) -> None:
+        """The first stanza says who a peer is that has not said it before; it has no TLS that could say so."""
+        if sender:
+            self.name = sender
+            self._establish()
+        else:
+            text = "neither the stream nor its first stanza has a 'from', and nobody is known at this address; wanted one of them"
+            self._refuse(TrustRefused(text))
+
+    def _misdirected(self, stanza: Stanza, to: str) -> None:
+        text = f"{to} is not on this stream, which is with {self.host.address if self.host else ''}."
+        if stanza.kind != "presence" and stanza.type not in ("error", "result"):
+            self.connection.send(stanza.error(StanzaError(StanzaCondition.ITEM_NOT_FOUND, text=text)))
+
+    # How it ends.
+
+    @property
+    def _shown(self) -> str:
+        return printable(self.name) or "somebody"
+
+    def _note(self, reason: str) -> None:
+        self.reason = self.reason or reason
+
+    def _settle(self, stands: bool) -> None:
+        if not self.settled.called:
+            self.settled.callback(stands)
+
+    def _end(self) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        if self.host is not None and self._stands:
+            self.host.ended(self, self.reason)
+        if not self.settled.called:
+            self.settled.errback(StreamEnded(self.reason, loud=self._loud, again=not self._refused))
+
+
+def initiating_features(host: Host, name: str, beneath: Beneath) -> list[Feature]:
+    """What who calls wants: TLS where it can begin, and then to authenticate by the certificate that was shown."""
+
+    def mechanism(offer: Offer) -> ClientMechanism | None:
+        return ExternalClient(host.address) if "EXTERNAL" in offer.mechanisms else None
+
+    if beneath.secure:
+        return [InitiatingSASL(mechanism)]
+    return [InitiatingStartTLS(required=not may_be_plain(host, name, beneath))] if beneath.can_start_tls else []
+
+
+def may_be_plain(host: Host, name: str, beneath: Beneath) -> bool:
+    """Whether stanzas of this peer may pass as they are, without TLS of ours."""
+    try:
+        host.judge(name, beneath)
+    except TrustRefused:
+        return False
+    return True
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two names are one entity's: resources do not count, and on a link neither do capitals."""
+    if name_key(one) == name_key(other):
+        return True
+    try:
+        return JID.parse(one).bare == JID.parse(other).bare
+    except JIDError:
+        return False
