@@ -25,7 +25,7 @@ from xmppfed.net.tls import TrustRoots
 from xmppfed.testing.network import Network
 from xmppfed.timeouts import Timeouts
 
-__all__ = ["JULIET", "PORT", "ROMEO", "End", "EndsCase", "message"]
+__all__ = ["JULIET", "PORT", "ROMEO", "TIMEOUTS", "End", "EndsCase", "message"]
 
 JULIET, ROMEO = "juliet@pronto", "romeo@forza"
 PORT = 5298

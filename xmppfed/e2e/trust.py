@@ -116,10 +116,13 @@ _REPIN = "If the peer itself says that this is right, revoke the old key with `x
 def _judge_plain(name: str, named: Acquaintance | None, policy: Policy) -> Trust:
     if named is not None and named.trust is not Trust.PLAIN:
         raise TrustRefused(
-            f"{name} came without encryption; it was {named.trust.value} before. Somebody may be posing as it.", loud=True
+            f"{name} came without TLS, or without a certificate; it was {named.trust.value} before. Somebody may be posing as it.",
+            loud=True,
         )
     if policy is not Policy.PLAIN:
-        raise TrustRefused(f"{name} came without encryption; wanted TLS, because the policy here is {policy.value}.")
+        raise TrustRefused(
+            f"{name} came without TLS, or without a certificate; wanted both, because the policy here is {policy.value}."
+        )
     return Trust.PLAIN
 
 
