@@ -2,180 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import shutil
-import socket
 import sys
-import tempfile
 from datetime import UTC, datetime, timedelta
 from io import StringIO
-from pathlib import Path
-from typing import Any
 
-from twisted.internet.defer import Deferred
-from twisted.trial.unittest import SynchronousTestCase
-
+from tests.commandline import CLITestCase
 from xmppfed import cli
-from xmppfed.assembly import module_options
-from xmppfed.config import load
-from xmppfed.core.sasl.keys import verify_password
 from xmppfed.net.issuing import Authority
-from xmppfed.services.control import SOCKET_NAME
-from xmppfed.storage.sqlite import SQLiteStorage
 
 
-class Terminal(StringIO):
-    """Standard input with somebody in front of it."""
-
-    def isatty(self) -> bool:
-        """Somebody sits there."""
-        return True
-
-
-class CLITestCase(SynchronousTestCase):
-    """A directory with the configuration of a server that does not run."""
-
-    def setUp(self) -> None:
-        self.directory = Path(tempfile.mkdtemp())  # Short, as the names of Unix sockets must be.
-        self.addCleanup(shutil.rmtree, self.directory)
-        self.data_dir = self.directory / "var"
-        self.data_dir.mkdir()
-        self.file = self.directory / "xmppfed.toml"
-        self.file.write_text('data_dir = "var"\n[domains."example.org"]\n[modules.ping]\n')
-
-    def ctl(self, *argv: str, stdin: StringIO | None = None) -> tuple[int, str, str]:
-        """The exit status, output and error output of a command on our configuration."""
-        out, err = StringIO(), StringIO()
-        status = cli.main(["--config", str(self.file), *argv], stdin or StringIO(), out, err)
-        return status, out.getvalue(), err.getvalue()
-
-    def done(self, *argv: str, stdin: StringIO | None = None) -> str:
-        """The output of a command that succeeds."""
-        status, out, err = self.ctl(*argv, stdin=stdin)
-        self.assertEqual((status, err), (0, ""))
-        return out
-
-    def refused(self, *argv: str, stdin: StringIO | None = None) -> str:
-        """The reason why a command fails; nothing else is printed."""
-        status, out, err = self.ctl(*argv, stdin=stdin)
-        self.assertEqual((status, out), (1, ""))
-        self.assertTrue(err.startswith("xmppfedctl: "), err)
-        return err
-
-    def password_is(self, password: str) -> bool:
-        """Whether Juliet's keys in the database are those of `password`."""
-        storage = SQLiteStorage.open_at_once(self.data_dir)
-        keys: Any = self.successResultOf(Deferred.fromCoroutine(storage.accounts.keys("example.org", "juliet")))
-        self.successResultOf(Deferred.fromCoroutine(storage.close()))
-        return verify_password(keys["sha256"], password)
-
-
-class UsersWithoutServer(CLITestCase):
-    """While no server runs, accounts are changed in its database."""
-
-    def add(self, address: str = "juliet@example.org", password: str = "R0m30") -> str:
-        """Add an account."""
-        return self.done("user", "add", address, "--password-stdin", stdin=StringIO(f"{password}\n"))
-
-    def test_add(self) -> None:
-        """An account has the password that came by standard input, without the end of the line."""
-        self.assertEqual(self.add(), "added: juliet@example.org\n")
-        self.assertTrue(self.password_is("R0m30"))
-
-    def test_prompt(self) -> None:
-        """At a terminal the password is asked for twice, and not shown."""
-        asked: list[str] = []
-        self.patch(cli, "getpass", lambda prompt: asked.append(prompt) or "secret")
-        self.assertNotIn("secret", self.done("user", "add", "juliet@example.org", stdin=Terminal()))
-        self.assertEqual(asked, ["Password for juliet@example.org: ", "Again: "])
-        self.assertTrue(self.password_is("secret"))
-
-    def test_mistyped(self) -> None:
-        """Two different passwords are a typing error, and change nothing."""
-        typed = iter(["secret", "sceret"])
-        self.patch(cli, "getpass", lambda prompt: next(typed))
-        self.assertIn("passwords differ", self.refused("user", "add", "juliet@example.org", stdin=Terminal()))
-        self.assertEqual(self.done("user", "list"), "")
-
-    def test_given_up(self) -> None:
-        """Who ends the prompt has changed his mind."""
-
-        def end(prompt: str) -> str:
-            raise KeyboardInterrupt
-
-        self.patch(cli, "getpass", end)
-        self.assertIn("nothing was changed", self.refused("user", "add", "juliet@example.org", stdin=Terminal()))
-
-    def test_no_terminal(self) -> None:
-        """Without a terminal nothing waits for an answer that cannot come."""
-        self.assertIn("--password-stdin", self.refused("user", "add", "juliet@example.org"))
-
-    def test_passwd(self) -> None:
-        """A new password takes the place of the old one."""
-        self.add()
-        changed = self.done("user", "passwd", "juliet@example.org", "--password-stdin", stdin=StringIO("second"))
-        self.assertEqual(changed, "changed: juliet@example.org\n")
-        self.assertEqual((self.password_is("R0m30"), self.password_is("second")), (False, True))
-
-    def test_list_and_delete(self) -> None:
-        """The list has one address a line, and not those that were deleted."""
-        for name in ("romeo", "juliet"):
-            self.add(f"{name}@example.org")
-        self.assertEqual(self.done("user", "list"), "juliet@example.org\nromeo@example.org\n")
-        self.assertEqual(self.done("user", "delete", "romeo@example.org"), "deleted: romeo@example.org\n")
-        self.assertEqual(self.done("user", "list"), "juliet@example.org\n")
-
-    def test_refusals(self) -> None:
-        """A refusal is one line on the error output, with what to do."""
-        self.add()
-        again = self.refused("user", "add", "juliet@example.org", "--password-stdin", stdin=StringIO("x"))
-        self.assertIn("xmppfedctl user passwd", again)
-        self.assertIn("there is no nurse@example.org", self.refused("user", "delete", "nurse@example.org"))
-        self.assertIn("DOMAIN is example.org", self.refused("user", "delete", "juliet@example.net"))
-        empty = self.refused("user", "passwd", "juliet@example.org", "--password-stdin", stdin=StringIO(""))
-        self.assertIn("choose another password", empty)
-
-    def test_password_is_no_argument(self) -> None:
-        """A password on the command line is refused: every user of the machine could read it."""
-        status, _, err = self.ctl("user", "add", "juliet@example.org", "secret")
-        self.assertEqual(status, 2)
-        self.assertIn("unrecognized arguments", err)
-
-    def test_stale_socket(self) -> None:
-        """The socket of a server that was killed does not stand in the way."""
-        with socket.socket(socket.AF_UNIX) as left:
-            left.bind(str(self.data_dir / SOCKET_NAME))
-        self.add()
-        self.assertTrue(self.password_is("R0m30"))
-
-
-class WithServer(CLITestCase):
-    """While a server runs, it is asked."""
-
-    def answer(self, status: int, body: bytes) -> socket.socket:
-        """Be the server that answers the next command; gives the server's end, where the request can be read."""
-        ours, theirs = socket.socketpair()
-        self.addCleanup(ours.close)
-        self.addCleanup(theirs.close)
-        ours.sendall(b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n%b" % (status, len(body), body))
-        self.patch(cli, "_connected", lambda config: theirs)
-        return ours
-
-    def request(self, end: socket.socket) -> tuple[str, Any]:
-        """The first line and the JSON of the request that was sent."""
-        head, _, body = end.recv(65536).partition(b"\r\n\r\n")
-        return head.decode().splitlines()[0], json.loads(body or end.recv(65536))
-
-    def test_user(self) -> None:
-        """The running server changes the account, and nobody touches the database behind its back."""
-        end = self.answer(200, b'{"added": "juliet@example.org"}')
-        added = self.done("user", "add", "juliet@example.org", "--password-stdin", stdin=StringIO("R0m30\n"))
-        self.assertEqual(added, "added: juliet@example.org\n")
-        wanted = {"address": "juliet@example.org", "password": "R0m30"}
-        self.assertEqual(self.request(end), ("POST /user/add HTTP/1.1", wanted))
-        self.assertEqual(os.listdir(self.data_dir), [])
+class Asked(CLITestCase):
+    """What the running server answers is printed."""
 
     def test_status(self) -> None:
         """What the server says of itself is printed line by line."""
@@ -187,43 +26,6 @@ class WithServer(CLITestCase):
         end = self.answer(200, b'{"reloaded": "xmppfed.toml"}')
         self.assertEqual(self.done("reload"), "reloaded: xmppfed.toml\n")
         self.assertEqual(self.request(end), ("POST /reload HTTP/1.1", {}))
-
-    def test_refused(self) -> None:
-        """What the server refuses is told in its words."""
-        self.answer(400, b'{"error": "not today"}')
-        self.assertEqual(self.refused("reload"), "xmppfedctl: not today\n")
-
-    def test_nonsense(self) -> None:
-        """An answer that is none is told, and is no traceback."""
-        self.answer(200, b"<html>")
-        self.assertIn("did not answer as it should", self.refused("status"))
-
-    def test_cut_off(self) -> None:
-        """A server that ends in the middle is told."""
-        ours, theirs = socket.socketpair()
-        self.addCleanup(theirs.close)
-        ours.close()
-        self.patch(cli, "_connected", lambda config: theirs)
-        self.assertIn("did not answer as it should", self.refused("status"))
-
-    def test_connects(self) -> None:
-        """The server is found at its socket."""
-        path = self.data_dir / SOCKET_NAME
-        with socket.socket(socket.AF_UNIX) as listening:
-            listening.bind(str(path))
-            listening.listen()
-            with cli._connected(load(self.file, module_options())) as connection:
-                self.assertEqual(connection.getpeername(), str(path))
-
-    def test_not_running(self) -> None:
-        """Where no server runs, the error says how to start it."""
-        self.assertIn(f"start it with `twistd xmppfed --config {self.file}`", self.refused("status"))
-        self.assertIn("no server listens there", self.refused("reload"))
-
-    def test_not_allowed(self) -> None:
-        """Another user's server is not an absent one."""
-        (self.data_dir / SOCKET_NAME).symlink_to(self.data_dir / SOCKET_NAME)  # A loop: connecting fails whoever tries.
-        self.assertIn("run this as the user that the server runs as", self.refused("user", "list"))
 
 
 class Check(CLITestCase):
