@@ -97,11 +97,22 @@ class File(Memory):
             self.path.write_text(text)
             self.assertIn(f"{self.path}: found: ", str(self.assertRaises(ConfigError, FileTrustStore, self.path)))
 
-    def test_no_folder(self) -> None:
+    def test_unwritable(self) -> None:
         """What could not be written is not remembered either."""
         self.path.parent.rmdir()
+        self.path.parent.touch()
         self.assertRaises(OSError, self.store.keep, juliet())
         self.assertEqual(self.store.all(), [])
+
+    def test_server(self) -> None:
+        """A server's acquaintances are in a folder for its owner alone, which is made when it is needed."""
+        data_dir = Path(self.mktemp())
+        data_dir.mkdir()
+        store = FileTrustStore.under(data_dir)
+        self.assertEqual(list(data_dir.iterdir()), [])
+        store.keep(juliet())
+        self.assertEqual((data_dir / "e2e").stat().st_mode & 0o777, 0o700)
+        self.assertEqual(FileTrustStore(data_dir / "e2e" / "peers.json").all(), [juliet()])
 
     @given(st.lists(st.builds(juliet, st.sampled_from([None, KEY, OTHER_KEY]), st.text(min_size=1, max_size=9)), max_size=4))
     def test_any_names(self, met: list[Acquaintance]) -> None:

@@ -11,7 +11,10 @@ import msgspec
 from xmppfed.e2e.trust import Acquaintance, Trust, name_key
 from xmppfed.errors import ConfigError
 
-__all__ = ["FileTrustStore", "MemoryTrustStore"]
+__all__ = ["FOLDER", "FileTrustStore", "MemoryTrustStore"]
+
+FOLDER = "e2e"
+"""Where in the `data_dir` of a server its acquaintances and its own keys are."""
 
 
 class MemoryTrustStore:
@@ -67,6 +70,11 @@ class FileTrustStore(MemoryTrustStore):
         self._path = path
         super().__init__(_read(path))
 
+    @classmethod
+    def under(cls, data_dir: Path) -> FileTrustStore:
+        """The store of the server that has this directory; its file and folder come with the first acquaintance."""
+        return cls(data_dir / FOLDER / "peers.json")
+
     def keep(self, acquaintance: Acquaintance) -> None:
         """See `TrustStore.keep`. Raises OSError when the file cannot be written; then nothing has changed."""
         before = self._known.copy(), self._revoked.copy()
@@ -89,6 +97,7 @@ class FileTrustStore(MemoryTrustStore):
             )
             for one in self.all()
         ]
+        self._path.parent.mkdir(mode=0o700, exist_ok=True)
         new = self._path.with_name(f"{self._path.name}.new")
         with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             file.write(msgspec.json.format(msgspec.json.encode(entries), indent=2) + b"\n")

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from xmppfed.core.identity import domain_name_matched, jid_matched
 from xmppfed.core.jid import JID
+from xmppfed.e2e.shown import abbreviated
 from xmppfed.errors import JIDError, XMPPFedError
 from xmppfed.net.peer import PeerCertificate
 
@@ -97,10 +98,12 @@ def judge(name: str, certificate: PeerCertificate | None, store: TrustStore, pol
         return _judge_plain(name, named, policy)
     known = store.by_key(certificate.spki_sha256)
     if known is not None and known.revoked:
-        raise TrustRefused(f"{name} shows a key that was revoked as that of {known.name}; {_REPIN}", loud=True)
+        advice = "A revoked key stays one: the peer has to make a new one."
+        raise TrustRefused(f"{name} shows a key that was revoked as that of {known.name}. {advice}", loud=True)
     if named is not None and named.spki_sha256 is not None and named.spki_sha256 != certificate.spki_sha256:
+        shown, wanted = abbreviated(certificate.spki_sha256), abbreviated(named.spki_sha256)
         raise TrustRefused(
-            f"{name} shows the key {_short(certificate.spki_sha256)}; known under this name is {_short(named.spki_sha256)}. "
+            f"{name} shows the key {shown}; known under this name is {wanted}. "
             f"Either the peer has a new key, or somebody poses as it. {_REPIN}",
             loud=True,
         )
@@ -134,7 +137,7 @@ def _judge_stranger(name: str, certificate: PeerCertificate, policy: Policy) -> 
     if policy in (Policy.PLAIN, Policy.FIRST_USE):
         return Trust.FIRST_USE
     reason = mismatch or "the policy here takes no authority's word"
-    raise TrustRefused(f"{name} is not known by its key {_short(certificate.spki_sha256)}: {reason}. Pair with it first.")
+    raise TrustRefused(f"{name} is not known by its key {abbreviated(certificate.spki_sha256)}: {reason}. Pair with it first.")
 
 
 def _mismatch(name: str, certificate: PeerCertificate) -> str | None:
@@ -152,7 +155,3 @@ def _mismatch(name: str, certificate: PeerCertificate) -> str | None:
 def name_key(name: str) -> str:
     """The form in which names are compared: on a link their case means nothing (RFC 6762, 16)."""
     return name.casefold()
-
-
-def _short(spki_sha256: bytes) -> str:
-    return spki_sha256.hex(":", 2)[:19]
