@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import socket
-from pathlib import Path
 from typing import Any
 
 from tests.commandline import CLITestCase
 from xmppfed import control_client
 from xmppfed.assembly import module_options
 from xmppfed.config import load
-from xmppfed.control_client import create_private, run_here
+from xmppfed.control_client import run_here
 from xmppfed.errors import JIDError
 from xmppfed.services.control import SOCKET_NAME
 
@@ -69,11 +68,3 @@ class Here(CLITestCase):
 
         self.assertEqual(run_here(command(False)), {"done": "yes"})
         self.assertRaises(JIDError, run_here, command(True))
-
-    def test_private(self) -> None:
-        """A file for its owner alone; one that is there is left as it is."""
-        path = Path(self.mktemp())
-        create_private(path, b"secret")
-        self.assertEqual((path.stat().st_mode & 0o777, path.read_bytes()), (0o600, b"secret"))
-        self.assertRaises(FileExistsError, create_private, path, b"other")
-        self.assertEqual(path.read_bytes(), b"secret")

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from xmppfed import assembly
-from xmppfed.control_client import CommandFailed, ask, create_private, load, print_answer
+from xmppfed.control_client import CommandFailed, ask, load, print_answer
 from xmppfed.core.identity import domain_name_matched
 from xmppfed.core.jid import prepare_domain
 from xmppfed.errors import XMPPFedError
 from xmppfed.explained import check_lines, explain_lines, stream_lines
 from xmppfed.net.certificates import load_certificate, presented_names, validity_problem
-from xmppfed.net.issuing import VALIDITY, self_signed
+from xmppfed.net.issuing import VALIDITY, create_private, self_signed
 from xmppfed.new_server import CONFIG, DATA_DIR, NewServer
 from xmppfed.user_cli import add_user_commands
 

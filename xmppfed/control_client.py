@@ -8,7 +8,6 @@ import os
 import socket
 from argparse import Namespace
 from collections.abc import Coroutine
-from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -19,7 +18,7 @@ from xmppfed.config import Config
 from xmppfed.errors import XMPPFedError
 from xmppfed.services.control import SOCKET_NAME
 
-__all__ = ["CommandFailed", "NotRunning", "ask", "connected", "create_private", "load", "print_answer", "run_here"]
+__all__ = ["CommandFailed", "NotRunning", "ask", "connected", "load", "print_answer", "run_here"]
 
 _PATIENCE = 60.0  # seconds for the running server to answer
 
@@ -80,12 +79,6 @@ def run_here(command: Coroutine[Any, Any, Any]) -> dict[str, Any]:
         failures[0].raiseException()
     answer: dict[str, Any] = results[0]
     return answer
-
-
-def create_private(path: Path, content: bytes) -> None:
-    """Write a file that its owner alone can read, exclusively: nothing is overwritten. Raises OSError."""
-    with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
-        file.write(content)
 
 
 def print_answer(answer: dict[str, Any]) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed448, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 from twisted.trial.unittest import SynchronousTestCase
 
 from xmppfed.core.identity import PresentedNames
-from xmppfed.net.certificates import presented_names
-from xmppfed.net.issuing import VALIDITY, Authority, self_signed
+from xmppfed.net.certificates import PrivateKey, presented_names
+from xmppfed.net.issuing import VALIDITY, Authority, create_private, new_key, self_signed, signed_by_itself
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
@@ -117,3 +119,32 @@ class SelfSignedTests(SynchronousTestCase):
         self.assertEqual(presented_names(certificate), PresentedNames(("example.org",), (), ("example.org",)))
         key = serialization.load_pem_private_key(pem, None)
         self.assertEqual(key.public_key(), certificate.public_key())
+
+    def test_any_key(self) -> None:
+        """A key of any kind that we load signs for itself, for the names and the time that are asked for."""
+        keys: list[PrivateKey] = [
+            new_key(),
+            ed25519.Ed25519PrivateKey.generate(),
+            ed448.Ed448PrivateKey.generate(),
+            rsa.generate_private_key(65537, 2048),
+        ]
+        for key in keys:
+            end = NOW + timedelta(days=400)
+            pem = signed_by_itself("x", key, NOW, end, dns=("a.example",), xmpp_addresses=("b@c",), srv=("_x.d",))
+            certificate = leaf(pem)
+            certificate.verify_directly_issued_by(certificate)
+            self.assertEqual(certificate.public_key(), key.public_key())
+            self.assertEqual(certificate.not_valid_after_utc, end)
+            self.assertEqual(presented_names(certificate), PresentedNames(("b@c",), ("_x.d",), ("a.example",)))
+
+
+class FileTests(SynchronousTestCase):
+    """Keys are written for their owner."""
+
+    def test_private(self) -> None:
+        """A file for its owner alone; one that is there is left as it is."""
+        path = Path(self.mktemp())
+        create_private(path, b"secret")
+        self.assertEqual((path.stat().st_mode & 0o777, path.read_bytes()), (0o600, b"secret"))
+        self.assertRaises(FileExistsError, create_private, path, b"other")
+        self.assertEqual(path.read_bytes(), b"secret")
