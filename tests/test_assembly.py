@@ -19,6 +19,8 @@ from tests.services.raw import CAPULET, JULIET, MONTAGUE, Raw, stream_error
 from xmppfed import assembly, config, extend, server
 from xmppfed.core.jid import JID
 from xmppfed.discovery.posh import parse_posh
+from xmppfed.e2e.store import FileTrustStore
+from xmppfed.e2e.trust import Acquaintance, Trust
 from xmppfed.errors import ConfigError, StanzaCondition
 from xmppfed.net.certificates import load_certificate
 from xmppfed.net.issuing import Authority, self_signed
@@ -288,6 +290,15 @@ class Commands(AssemblyCase):
         self.assertEqual((status, answer["domains"]), (200, [CAPULET]))
         self.assertEqual(answer["services"], ["http", *STREAMS, "modules.ping", "modules.disco", "control", "storage"])
         self.assertIsInstance(answer["pid"], int)
+
+    def test_end_to_end(self) -> None:
+        """Whom it knows end to end is in a file in its folder; without such streams nobody pairs with it."""
+        store = FileTrustStore.under(self.folder / "data")
+        store.keep(Acquaintance(name="juliet@pronto", trust=Trust.PLAIN))
+        self.start(control=True)
+        self.assertEqual([one["name"] for one in self.ask("e2e/trust/list")[1]["peers"]], ["juliet@pronto"])
+        status, answer = self.ask("e2e/pair/show")
+        self.assertEqual((status, "[services.e2e]" in answer["error"]), (400, True))
 
 
 class MakeService(TestCase):

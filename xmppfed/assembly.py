@@ -29,6 +29,7 @@ from xmppfed.discovery.records import DNS
 from xmppfed.discovery.resolver import Resolver
 from xmppfed.discovery.sources import HostMetaDocuments, Source, StaticRoute, StaticRoutes
 from xmppfed.discovery.vouching import Vouching
+from xmppfed.e2e.store import FileTrustStore
 from xmppfed.errors import StanzaCondition, StanzaError
 from xmppfed.net.certificates import moment
 from xmppfed.net.dial import Dialer, WebSocketDialer
@@ -42,6 +43,7 @@ from xmppfed.routing.remotes import Remotes
 from xmppfed.routing.router import Router
 from xmppfed.routing.sessions import Sessions
 from xmppfed.server import Server, certificates
+from xmppfed.services.acquaintances import pair_commands, trust_commands
 from xmppfed.services.c2s_tcp import C2STCP
 from xmppfed.services.c2s_ws import C2SWebSocket
 from xmppfed.services.clients import Clients
@@ -383,7 +385,8 @@ class _Assembly:
 
         domains = [*self._config.domains, *self._config.gateways]
         explaining = explaining_commands(self._server.federation, domains, self._refused)
-        return {**users, **explaining, "reload": reload, "status": status}
+        known = {**trust_commands(FileTrustStore.under(self._config.data_dir)), **pair_commands(None)}
+        return {**users, **explaining, **known, "reload": reload, "status": status}
 
 
 def _proxies(options: HTTPOptions) -> TrustedProxies:

@@ -29,7 +29,7 @@ from xmppfed.storage.accounts import account_address, add_account, change_passwo
 from xmppfed.storage.interface import AccountExists, Accounts, NoSuchAccount
 from xmppfed.storage.threads import RunInThread
 
-__all__ = ["SOCKET_NAME", "Command", "CommandRefused", "Control", "user_commands"]
+__all__ = ["SOCKET_NAME", "Command", "CommandRefused", "Control", "converted", "user_commands"]
 
 SOCKET_NAME = "control.sock"
 """The name of the socket inside `data_dir`."""
@@ -88,24 +88,24 @@ def user_commands(
     what an account has there besides."""
 
     async def add(arguments: dict[str, Any]) -> object:
-        login = _converted(arguments, _Login)
+        login = converted(arguments, _Login)
         jid = account_address(login.address, domains)
         await add_account(accounts, jid, login.password, run_in_thread)
         return {"added": str(jid)}
 
     async def passwd(arguments: dict[str, Any]) -> object:
-        login = _converted(arguments, _Login)
+        login = converted(arguments, _Login)
         jid = account_address(login.address, domains)
         await change_password(accounts, jid, login.password, run_in_thread)
         return {"changed": str(jid)}
 
     async def delete(arguments: dict[str, Any]) -> object:
-        jid = account_address(_converted(arguments, _Account).address, domains)
+        jid = account_address(converted(arguments, _Account).address, domains)
         await (accounts.delete(jid.domain, jid.local) if remove is None else remove(jid))
         return {"deleted": str(jid)}
 
     async def list_all(arguments: dict[str, Any]) -> object:
-        _converted(arguments, _Nothing)
+        converted(arguments, _Nothing)
         return {"accounts": [f"{local}@{domain}" for domain in domains for local in await accounts.list(domain)]}
 
     return {"user/add": add, "user/passwd": passwd, "user/delete": delete, "user/list": list_all}
@@ -179,7 +179,8 @@ def _arguments(request: Any) -> dict[str, Any]:
     return arguments
 
 
-def _converted(arguments: dict[str, Any], wanted: type[S]) -> S:
+def converted(arguments: dict[str, Any], wanted: type[S]) -> S:
+    """The fields of a request. Raises CommandRefused, with those that are wanted."""
     try:
         return msgspec.convert(arguments, wanted)
     except msgspec.ValidationError as error:
