@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -10,6 +11,7 @@ from io import StringIO
 
 from tests.commandline import CLITestCase
 from xmppfed import cli
+from xmppfed.explained import stream_lines
 from xmppfed.net.issuing import Authority
 
 
@@ -20,6 +22,18 @@ class Asked(CLITestCase):
         """What the server says of itself is printed line by line."""
         self.answer(200, b'{"pid": 5, "domains": ["example.org", "example.net"]}')
         self.assertEqual(self.done("status"), "pid: 5\ndomains: example.org, example.net\n")
+
+    def test_explain(self) -> None:
+        """What the server says of another domain is printed in the words of `xmppfed.explained`."""
+        trace = {"pair": {"sender": "example.org", "to": "x.example"}, "explanations": ["nothing found"], "attempts": []}
+        end = self.answer(200, json.dumps(trace).encode())
+        self.assertIn("Looked at:\n  nothing found\nNothing was tried.\n", self.done("explain", "x.example"))
+        self.assertEqual(self.request(end), ("POST /explain HTTP/1.1", {"domain": "x.example"}))
+
+    def test_streams(self) -> None:
+        """And so are the streams."""
+        self.answer(200, b'{"streams": []}')
+        self.assertEqual(self.done("s2s"), "".join(f"{line}\n" for line in stream_lines([])))
 
     def test_reload(self) -> None:
         """The server is told to read its files again."""
@@ -156,7 +170,7 @@ class Usage(CLITestCase):
     def test_help(self) -> None:
         """Asking for help is no error, and every command is in it."""
         out = self.done("--help")
-        for name in ("user", "check", "reload", "status", "init"):
+        for name in ("user", "check", "reload", "status", "e2e", "init"):
             self.assertTrue(re.search(rf"^\s+{name}\s", out, re.MULTILINE), name)
 
     def test_run(self) -> None:

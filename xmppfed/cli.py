@@ -1,4 +1,4 @@
-"""`xmppfedctl`: accounts, a check of the configuration, a new server, and the running one."""
+"""`xmppfedctl`: a check of the configuration, a new server, and the running one; accounts and end-to-end trust beside it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from xmppfed import assembly
 from xmppfed.control_client import CommandFailed, ask, load, print_answer
 from xmppfed.core.identity import domain_name_matched
 from xmppfed.core.jid import prepare_domain
+from xmppfed.e2e_cli import add_e2e_commands
 from xmppfed.errors import XMPPFedError
 from xmppfed.explained import check_lines, explain_lines, stream_lines
 from xmppfed.net.certificates import load_certificate, presented_names, validity_problem
@@ -60,6 +61,7 @@ def _parser() -> ArgumentParser:
         command.add_argument("domain", metavar="DOMAIN")
         command.set_defaults(run=partial(_explain, name, lines))
     commands.add_parser("s2s", help="the streams to and from other servers").set_defaults(run=_s2s)
+    add_e2e_commands(commands.add_parser("e2e", help="certificates, trust and pairing for end-to-end streams"))
     init = commands.add_parser("init", help="write the configuration of a new server")
     init.add_argument("domain", metavar="DOMAIN")
     init.add_argument("--self-signed", action="store_true", help="with a certificate that nobody vouches for, for a trial")
