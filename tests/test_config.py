@@ -137,6 +137,18 @@ class Accepted(ConfigTestCase):
             read = self.load(text)
             self.assertEqual(read.gateways["b.example"].backend, backend)
 
+    def test_e2e(self) -> None:
+        """End-to-end streams: nobody is let in who is not listed, and whoever comes has to be vouched for."""
+        config = self.load(
+            DOMAIN + '[services.e2e.listeners.lan]\nendpoint = "tcp:5298"\n'
+            'offer = ["example.org"]\n[services.e2e.peers]\n"echo.example.net" = "tcp:192.0.2.9:5298"\n'
+        )
+        assert config.services.e2e is not None
+        lan = config.services.e2e.listeners["lan"]
+        self.assertEqual((lan.offer, lan.trust, lan.allow), (("example.org",), "verified", ()))
+        self.assertEqual(config.services.endpoints(), {"services.e2e.listeners.lan.endpoint": "tcp:5298"})
+        self.assertEqual(config.services.e2e.peers, {"echo.example.net": "tcp:192.0.2.9:5298"})
+
     def test_static_routes(self) -> None:
         """A static route is a URL, or a table with the addresses to use; its domain is prepared."""
         routes = '[federation.static_routes]\n"A.example" = "wss://a.example/x"\n'
@@ -229,7 +241,7 @@ class Refused(ConfigTestCase):
     def test_unknown_service(self) -> None:
         """An unknown service is refused with those that are known."""
         self.refused(
-            HTTP + "[services.c2s_wss]\n", "services.c2s_wss", "c2s_tcp, c2s_ws, gateway, http, s2s_tcp, s2s_ws", "`c2s_ws`?"
+            HTTP + "[services.c2s_wss]\n", "services.c2s_wss", "c2s_tcp, c2s_ws, e2e, gateway, http, s2s_tcp, s2s_ws", "`c2s_ws`?"
         )
 
     def test_unknown_module(self) -> None:
@@ -334,6 +346,27 @@ class Refused(ConfigTestCase):
         )
         self.refused(DOMAIN + '[services.gateway]\nendpoint = "tcp:5269"\npeers = ["b"]\n', "services.gateway.peers", '"b"')
         self.refused(DOMAIN + '[services.gateway]\nendpoint = "x:5269"\n', "services.gateway.endpoint", '"x:5269"')
+
+    def test_e2e(self) -> None:
+        """End-to-end streams need a domain with a certificate, at one listener, and addresses elsewhere."""
+        lan = '[services.e2e.listeners.lan]\nendpoint = "tcp:5298"\noffer = ["example.org"]\n'
+        other = '[services.e2e.listeners.other]\nendpoint = "tcp:5299"\noffer = ["example.org"]\n'
+        key = "services.e2e.listeners.lan"
+        for text, *parts in (
+            (BASE + '[domains."example.org"]\n' + lan, f"{key}.offer", "a domain with a certificate"),
+            (DOMAIN + lan.replace("example.org", "example.net"), f"{key}.offer", "one of example.org"),
+            (DOMAIN + lan + other, "services.e2e.listeners.other.offer", f"offered by {key} already"),
+            (DOMAIN + lan.replace("tcp:5298", "tcp:x"), f"{key}.endpoint", "a server endpoint"),
+            (DOMAIN + lan + 'trust = "blind"\n', f"{key}.trust", '"first-use"'),
+            (DOMAIN + lan + 'allow = ["a@b@c"]\n', f"{key}.allow", "an address such as"),
+            (DOMAIN + lan + 'allow = ["a@b/c"]\n', f"{key}.allow", "Leave out the resource"),
+            (DOMAIN + lan + 'allow = ["a@example.org"]\n', f"{key}.allow", "an address elsewhere"),
+            (DOMAIN + lan + "color = 1\n", f"{key}.color", "an unknown key"),
+            (DOMAIN + '[services.e2e.peers]\n"echo.example.net" = "no:where"\n', "services.e2e.peers", "a client endpoint"),
+            (DOMAIN + '[services.e2e.peers]\n"example.org" = "tcp:a:1"\n', "services.e2e.peers", "an address elsewhere"),
+        ):
+            with self.subTest(text=text):
+                self.refused(text, *parts)
 
     def test_small_stanzas(self) -> None:
         """A limit below 10 000 bytes is forbidden (RFC 6120, 13.12)."""

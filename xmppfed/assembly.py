@@ -29,6 +29,7 @@ from xmppfed.discovery.records import DNS
 from xmppfed.discovery.resolver import Resolver
 from xmppfed.discovery.sources import HostMetaDocuments, Source, StaticRoute, StaticRoutes
 from xmppfed.discovery.vouching import Vouching
+from xmppfed.e2e.connecting import Local
 from xmppfed.e2e.store import FileTrustStore
 from xmppfed.errors import StanzaCondition, StanzaError
 from xmppfed.net.certificates import moment
@@ -38,6 +39,7 @@ from xmppfed.net.peer import PeerCertificate, judge_presented
 from xmppfed.net.proxies import Listed, Presented, TrustedProxies
 from xmppfed.net.tls import ServerContexts, TrustRoots, strict_connection_creator, tls_endpoint
 from xmppfed.options import C2STCPOptions, FederationOptions, HTTPOptions, S2STCPOptions
+from xmppfed.options_e2e import E2EOptions
 from xmppfed.routing.handlers import Handlers
 from xmppfed.routing.remotes import Remotes
 from xmppfed.routing.router import Router
@@ -48,6 +50,7 @@ from xmppfed.services.c2s_tcp import C2STCP
 from xmppfed.services.c2s_ws import C2SWebSocket
 from xmppfed.services.clients import Clients
 from xmppfed.services.control import Command, Control, user_commands
+from xmppfed.services.e2e import E2E
 from xmppfed.services.explaining import explaining_commands
 from xmppfed.services.federation import Federation, Trust, TrustPolicy
 from xmppfed.services.gateway import (
@@ -161,6 +164,8 @@ class _Assembly:
         if services.gateway is not None:
             self._add(self._gateway(services.gateway))
             self._add(self._backends)
+        if services.e2e is not None:
+            self._add(self._e2e(services.e2e))
         self._add_modules()
         if self._world.control:
             self._add(Control(self._world.reactor, self._config.data_dir, self._commands()))
@@ -347,6 +352,16 @@ class _Assembly:
         dial = ClientDialer(world.reactor, world.timeouts, domain, options.clients, options.proxy_protocol, self._trust)
         return Relay(domain, dial, world.reactor, world.timeouts, limit)
 
+    def _e2e(self, options: E2EOptions) -> E2E:
+        local = Local(self._world.reactor, self._world.timeouts, self._trust, options.max_stanza_bytes)
+        self._server.e2e = service = E2E(options, local, self._acquaintances, self._contexts, self._router)
+        return service
+
+    @cached_property
+    def _acquaintances(self) -> FileTrustStore:
+        """Whom this server knows end to end."""
+        return FileTrustStore.under(self._config.data_dir)
+
     def _add_modules(self) -> None:
         host = extend.Host(
             domains=self._config.domains,
@@ -385,7 +400,8 @@ class _Assembly:
 
         domains = [*self._config.domains, *self._config.gateways]
         explaining = explaining_commands(self._server.federation, domains, self._refused)
-        known = {**trust_commands(FileTrustStore.under(self._config.data_dir)), **pair_commands(None)}
+        e2e = self._server.e2e
+        known = {**trust_commands(self._acquaintances, e2e.cut if e2e else None), **pair_commands(None)}
         return {**users, **explaining, **known, "reload": reload, "status": status}
 
 

@@ -30,6 +30,7 @@ from xmppfed.options import (
     S2SWebSocketOptions,
     StaticRoute,
 )
+from xmppfed.options_e2e import E2EListenerOptions, E2EOptions, read_e2e
 from xmppfed.reference import markdown
 from xmppfed.tables import Options, Table, read
 
@@ -38,6 +39,7 @@ __all__ = [
     "C2SWebSocketOptions",
     "Config",
     "DomainOptions",
+    "E2EOptions",
     "FederationOptions",
     "GatewayOptions",
     "GatewayServiceOptions",
@@ -65,6 +67,7 @@ class Services:
     s2s_ws: S2SWebSocketOptions | None = None
     s2s_tcp: S2STCPOptions | None = None
     gateway: GatewayServiceOptions | None = None
+    e2e: E2EOptions | None = None
 
     @property
     def serve_clients(self) -> bool:
@@ -83,6 +86,8 @@ class Services:
             if options is not None:
                 found[f"services.{name}.endpoint"] = options.endpoint
                 found[f"services.{name}.direct_tls_endpoint"] = options.direct_tls_endpoint
+        if self.e2e is not None:
+            found |= {f"services.e2e.listeners.{name}.endpoint": one.endpoint for name, one in self.e2e.listeners.items()}
         return {key: endpoint for key, endpoint in found.items() if endpoint}
 
 
@@ -109,6 +114,7 @@ _SERVICES: dict[str, type[Options]] = {
     "s2s_ws": S2SWebSocketOptions,
     "s2s_tcp": S2STCPOptions,
     "gateway": GatewayServiceOptions,
+    "e2e": E2EOptions,
 }
 _TABLES = ("domains", "services", "federation", "gateways", "modules")
 
@@ -143,6 +149,7 @@ def reference(module_options: Mapping[str, type[msgspec.Struct]] = {}) -> str:
         ('`[domains."example.org"]`', DomainOptions),
     ]
     tables += [(f"`[services.{name}]`", options) for name, options in _SERVICES.items()]
+    tables.append(("`[services.e2e.listeners.lan]`", E2EListenerOptions))
     tables.append(("`[federation]`", FederationOptions))
     tables.append(('`[gateways."example.net"]`', GatewayOptions))
     tables += [(f"`[modules.{name}]`", options) for name, options in sorted(module_options.items())]
@@ -190,6 +197,7 @@ def _services(top: Table, domains: Mapping[str, DomainOptions]) -> Services:
         s2s_ws=table.table("s2s_ws").convert(S2SWebSocketOptions) if "s2s_ws" in table.values else None,
         s2s_tcp=_s2s_tcp(table.table("s2s_tcp")) if "s2s_tcp" in table.values else None,
         gateway=_gateway(table.table("gateway")) if "gateway" in table.values else None,
+        e2e=read_e2e(table.table("e2e"), domains) if "e2e" in table.values else None,
     )
     _check_certificates(top.table("domains"), domains, services)
     return services
@@ -329,7 +337,8 @@ def _check_certificates(table: Table, domains: Mapping[str, DomainOptions], serv
 def _tls_ended(services: Services) -> str | None:
     """The key by which this server ends TLS, and needs a certificate for each domain."""
     behind_proxy = services.http is not None and services.http.behind_proxy
-    return next((key for key in services.endpoints() if not (behind_proxy and key.startswith("services.http."))), None)
+    others = ("services.e2e.", "services.http.") if behind_proxy else ("services.e2e.",)
+    return next((key for key in services.endpoints() if not key.startswith(others)), None)
 
 
 def _check_endpoints(table: Table, options: C2STCPOptions | S2STCPOptions) -> None:

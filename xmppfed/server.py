@@ -18,6 +18,7 @@ from xmppfed.net.tls import ServerContexts, TrustRoots
 from xmppfed.routing.remotes import Remotes
 from xmppfed.routing.router import Router
 from xmppfed.routing.sessions import Sessions
+from xmppfed.services.e2e import E2E
 from xmppfed.services.federation import Federation
 from xmppfed.storage.interface import Storage
 
@@ -49,6 +50,7 @@ class Server(MultiService):
         self.sessions = sessions
         self.remotes = remotes
         self.federation: Federation | None = None
+        self.e2e: E2E | None = None
         self._contexts = contexts
         self._known = known
 
@@ -85,6 +87,8 @@ class Server(MultiService):
         self.trust = trust
         if self.federation is not None:
             self.federation.trust_roots = trust
+        if self.e2e is not None:
+            self.e2e.reload(trust)
         self.log.info("certificates and trust anchors were read again")
 
 

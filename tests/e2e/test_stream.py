@@ -416,7 +416,11 @@ class Names(EndsCase):
             (JULIET, JULIET.upper(), True),
             (JULIET, f"{JULIET}/balcony", True),
             ("Juliet Capulet@pronto", "juliet capulet@pronto", True),
-            ("Juliet Capulet@pronto", "juliet capulet@pronto/x", False),
+            ("Juliet Capulet@pronto", "juliet capulet@pronto/x", True),
+            ("a/b@pronto", "a/c@pronto", False),
+            ("a/b@pronto", "A/B@pronto", True),
+            ("muc.example/a", "MUC.example", True),
+            ("straße@pronto", "xn@pronto", False),
             (JULIET, ROMEO, False),
             (JULIET, "", False),
         ):

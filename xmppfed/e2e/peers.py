@@ -119,9 +119,12 @@ class Peers:
         policy: Policy,
         audience: Audience,
         whereabouts: Whereabouts,
+        *,
+        refuses: Callable[[str], str | None] = lambda name: None,
         jitter: Callable[[], float] = lambda: random.uniform(1, 2),
     ) -> None:
-        """`jitter` is how many seconds pass before a call is tried again, so that two ends do not go on crossing."""
+        """`refuses` says why somebody of a name may not speak with us, whatever it shows. `jitter` is how many seconds pass
+        before a call is tried again, so that two ends do not go on crossing."""
         self.address = address
         self.certificate = certificate
         self.policy = policy
@@ -129,6 +132,7 @@ class Peers:
         self._store = store
         self._audience = audience
         self._whereabouts = whereabouts
+        self._refuses = refuses
         self._jitter = jitter
         self._caller = Caller(local, self)
         self._peers: dict[str, _Peer] = {}
@@ -165,6 +169,8 @@ class Peers:
 
     def judge(self, name: str, beneath: Beneath) -> Trust:
         """See `Host.judge`: by its certificate; without one it is at least where its name is announced."""
+        if name and (why := self._refuses(name)) is not None:
+            raise TrustRefused(why)
         trust = judge(name, beneath.certificate, self._store, self.policy)
         if beneath.certificate is not None and trust is Trust.FIRST_USE:
             problem, _ = dates_alone(beneath.certificate, moment(self._local.reactor))

@@ -32,7 +32,7 @@ from xmppfed.core.negotiation.starttls import InitiatingStartTLS, ReceivingStart
 from xmppfed.core.sasl.external import ExternalClient, ExternalServer
 from xmppfed.core.sasl.steps import Claim, ClientMechanism, Offer
 from xmppfed.core.stanza import Stanza
-from xmppfed.e2e.trust import Trust, TrustRefused, name_key
+from xmppfed.e2e.trust import Trust, TrustRefused, bare_name, name_key
 from xmppfed.errors import JIDError, SASLCondition, SASLError, StanzaCondition, StanzaError, StreamCondition, StreamError
 from xmppfed.net.certificates import LoadedCertificate
 from xmppfed.net.connection import Connection
@@ -218,7 +218,7 @@ class PeerStream:
             text = f"Found {ascii(opening.to)[:64]} as 'to'; nobody of that name is here."
             stream.fail(StreamError(StreamCondition.HOST_UNKNOWN, text))
             return
-        self.name = opening.sender or self._named_otherwise(self.host)
+        self.name = bare_name(opening.sender) if opening.sender else self._named_otherwise(self.host)
         try:
             self._admit(self.host)
         except TrustRefused as refused:
@@ -241,7 +241,7 @@ class PeerStream:
             return host.guess(self.beneath.address)
         names = self.beneath.certificate.names
         found = [*names.xmpp_addresses, *names.dns_names]
-        return found[0] if len(found) == 1 else ""
+        return bare_name(found[0]) if len(found) == 1 else ""
 
     def _admit(self, host: Host) -> None:
         """Raises TrustRefused for who cannot be helped; who can start TLS may still show who it is."""
@@ -313,16 +313,18 @@ class PeerStream:
     def _identify(self, sender: str | None) -> None:
         """The first stanza says who a peer is that has not said it before; it has no TLS that could say so."""
         if sender:
-            self.name = sender
+            self.name = bare_name(sender)
             self._establish()
         else:
             text = "neither the stream nor its first stanza has a 'from', and nobody is known at this address; wanted one of them"
             self._refuse(TrustRefused(text))
 
     def _misdirected(self, stanza: Stanza, to: str) -> None:
-        text = f"{to} is not on this stream, which is with {self.host.address if self.host else ''}."
+        assert self.host is not None  # it was chosen
+        text = f"{to} is not on this stream, which is with {self.host.address}."
         if stanza.kind != "presence" and stanza.type not in ("error", "result"):
-            self.connection.send(stanza.error(StanzaError(StanzaCondition.ITEM_NOT_FOUND, text=text)))
+            ours = stanza.with_attributes(sender=self.name, to=self.host.address)  # the answer is from nobody else
+            self.connection.send(ours.error(StanzaError(StanzaCondition.ITEM_NOT_FOUND, text=text)))
 
     # How it ends.
 
@@ -372,6 +374,6 @@ def same(one: str, other: str) -> bool:
     if name_key(one) == name_key(other):
         return True
     try:
-        return JID.parse(one).bare == JID.parse(other).bare
+        return JID.parse(bare_name(one)) == JID.parse(bare_name(other))
     except JIDError:
         return False

@@ -17,7 +17,7 @@ from xmppfed.e2e.shown import abbreviated
 from xmppfed.errors import JIDError, XMPPFedError
 from xmppfed.net.peer import PeerCertificate
 
-__all__ = ["Acquaintance", "Policy", "Trust", "TrustRefused", "TrustStore", "judge", "name_key"]
+__all__ = ["Acquaintance", "Policy", "Trust", "TrustRefused", "TrustStore", "bare_name", "judge", "name_key"]
 
 
 class Trust(Enum):
@@ -119,7 +119,8 @@ _REPIN = "If the peer itself says that this is right, revoke the old key with `x
 def _judge_plain(name: str, named: Acquaintance | None, policy: Policy) -> Trust:
     if named is not None and named.trust is not Trust.PLAIN:
         raise TrustRefused(
-            f"{name} came without TLS, or without a certificate; it was {named.trust.value} before. Somebody may be posing as it.",
+            f"{name} came without TLS, or without a certificate; it was {named.trust.value} before. "
+            "Somebody may be posing as it.",
             loud=True,
         )
     if policy is not Policy.PLAIN:
@@ -152,6 +153,13 @@ def _mismatch(name: str, certificate: PeerCertificate) -> str | None:
     return None if matched is not None else f"found a certificate for {certificate.names}; wanted one for {jid}"
 
 
+def bare_name(name: str) -> str:
+    """A name without resource. What stands behind the first `/` is one where an `@` stands before it, or nowhere: a name on a
+    link may have a `/` in the middle."""
+    head, _, tail = name.partition("/")
+    return name if "@" in tail and "@" not in head else head
+
+
 def name_key(name: str) -> str:
-    """The form in which names are compared: on a link their case means nothing (RFC 6762, 16)."""
-    return name.casefold()
+    """The form in which names are compared: resources do not count, and on a link neither does case (RFC 6762, 16)."""
+    return bare_name(name).casefold()

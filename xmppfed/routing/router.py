@@ -45,6 +45,8 @@ class Router:
         self._resources = sessions.resources
         self._accounts = sessions.accounts
         self._remotes = remotes
+        self.direct: dict[str, Callable[[Stanza], bool]] = {}
+        """By the address that says something to somebody elsewhere: a way of its own, which may decline."""
         self.handlers = handlers
         self._takers = handlers.takers
         self._sent, self._received, self._routed = map(handlers.hooks, ("sent", "received", "routed"))
@@ -71,6 +73,10 @@ class Router:
     def route_received(self, stanza: Stanza) -> None:
         """Route what another server sends."""
         self._enter(self._received, stanza)
+
+    def serves(self, domain: str) -> bool:
+        """Whether the domain is served here."""
+        return domain in self._domains
 
     def hold(self, stanza: Stanza, work: Coroutine[Any, Any, None]) -> None:
         """Let what comes later between the accounts of `stanza` wait until `work`, which stands for it, is done. What `work`
@@ -143,7 +149,9 @@ class Router:
     def _find(self, to: JID, stanza: Stanza) -> None:
         """No session has just this text as its address: it is elsewhere, ours, absent, or written in another way."""
         if to.domain not in self._domains:
-            self._remotes.send(stanza)
+            direct = self.direct.get(stanza.attributes.get("from", ""))
+            if direct is None or not direct(stanza):
+                self._remotes.send(stanza)
         elif not to.local:
             _TO_SERVER[stanza.kind][stanza.type](self, stanza, None)
         elif (resource := self._resources.get(str(to))) is not None:

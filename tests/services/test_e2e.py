@@ -1,0 +1,271 @@
+"""End-to-end streams as a service (V2 to V4)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.e2e.ends import Heard, Map
+from xmppfed.core.element import Element
+from xmppfed.core.stanza import Stanza
+from xmppfed.e2e.connecting import Local
+from xmppfed.e2e.identity import create_identity
+from xmppfed.e2e.peers import Peers
+from xmppfed.e2e.store import MemoryTrustStore
+from xmppfed.e2e.trust import Acquaintance, Policy, Trust
+from xmppfed.extend import Module, message
+from xmppfed.net.certificates import moment, spki_sha256
+from xmppfed.testing.federation import Federation
+from xmppfed.timeouts import Timeouts
+
+CAPULET, MONTAGUE = "capulet.example", "montague.example"
+JULIET = "juliet@verona.example"
+HERE = "198.51.100.7"
+ADDRESSES = {CAPULET: "127.0.0.2", MONTAGUE: "127.0.0.3"}
+
+
+class Listening(Module):
+    """Remembers what is said to the domain."""
+
+    heard: list[Stanza]
+
+    def __init__(self, host: Any, options: Any) -> None:
+        super().__init__(host, options)
+        type(self).heard = []
+
+    @message("server")
+    def listen(self, stanza: Stanza) -> None:
+        """One more."""
+        self.heard.append(stanza)
+
+
+def listener(domain: str, trust: str = "first-use", **more: Any) -> dict[str, Any]:
+    """A configuration that offers the domain."""
+    endpoint = f"tcp:5298:interface={ADDRESSES[domain]}"
+    return {
+        "services": {
+            "e2e": {
+                "listeners": {
+                    "lan": {"endpoint": endpoint, "offer": [domain], "trust": trust, "allow": more.pop("allow", ["*"])}
+                },
+                **more,
+            }
+        },
+        "modules": {"echo": {}},
+    }
+
+
+class Way(Map):
+    """To one place."""
+
+    def endpoint(self, name: str) -> IStreamClientEndpoint:
+        return TCP4ClientEndpoint(self.reactor, ADDRESSES[name], 5298)
+
+
+class Visiting(SynchronousTestCase):
+    """V2: somebody without a server speaks with a domain of ours."""
+
+    def setUp(self) -> None:
+        self.heard = Heard()
+        self.store = MemoryTrustStore()
+
+    def serve(self, configuration: dict[str, Any], *domains: str) -> Federation:
+        """Servers, of which the first offers its domain."""
+        self.federation = Federation(*(domains or (CAPULET,)), configuration={CAPULET: configuration})
+        self.addCleanup(self.federation.cleanup)
+        self.addCleanup(self.leave)
+        self.juliet = self.visitor(JULIET)
+        return self.federation
+
+    def leave(self) -> None:
+        """Nobody stays."""
+        self.juliet.stop()
+        self.local.stop()
+        self.federation.network.advance(2)
+
+    def visitor(self, name: str, policy: Policy = Policy.VERIFIED) -> Peers:
+        """Somebody with an identity of her own making, who believes the authority of the federation."""
+        network = self.federation.network
+        identity = create_identity(Path(self.mktemp()) / "own.pem", name, moment(network.reactor)) if name else None
+        self.local = Local(network.reactor, Timeouts(), self.federation._trust, 262_144)
+        certificate = identity.certificate if identity else None
+        return Peers(
+            self.local, name, certificate, self.store, policy, self.heard, Way(network.reactor, HERE), jitter=lambda: 1.5
+        )
+
+    def say(self, kind: str = "message", to: str = CAPULET, child: Element | None = None, **attributes: str) -> None:
+        """Say something to the domain."""
+        element = Element(kind, "jabber:client", attributes)
+        element.children.append(child or Element("body", "jabber:client", children=["hello"]))
+        self.juliet.send(Stanza.from_element(element), to)
+        self.federation.network.pump()
+
+    def test_echo(self) -> None:
+        """One line of configuration, and a module answers; the domain shows its own certificate, which is believed."""
+        self.serve(listener(CAPULET))
+        self.say(type="chat", id="1")
+        [echo] = self.heard.stanzas
+        self.assertEqual(echo.attributes, {"from": CAPULET, "to": JULIET, "type": "chat", "id": "1"})
+        self.assertEqual((self.heard.bodies, self.heard.people), ([(CAPULET, "hello")], [f"+{CAPULET} verified"]))
+
+    def test_requests(self) -> None:
+        """The modules of the domain answer, and refuse what none of them knows."""
+        self.serve(listener(CAPULET))
+        self.say("iq", child=Element("ping", "urn:xmpp:ping"), type="get", id="1")
+        self.say("iq", child=Element("query", "urn:example:unknown"), type="get", id="2")
+        self.assertEqual([answer.type for answer in self.heard.stanzas], ["result", "error"])
+
+    def test_resource(self) -> None:
+        """A full address of the peer is answered as such, on its stream."""
+        self.serve(listener(CAPULET))
+        self.say("message", CAPULET, None, **{"from": f"{JULIET}/balcony"})
+        self.assertEqual(self.heard.stanzas[0].attributes["to"], f"{JULIET}/balcony")
+
+    def test_not_for_accounts(self) -> None:
+        """L20: nothing that comes so reaches an account, or another server."""
+        federation = self.serve(listener(CAPULET), CAPULET, MONTAGUE)
+        nurse = federation.client(f"nurse@{CAPULET}/hall")
+        for to in (f"nurse@{CAPULET}", f"nurse@{CAPULET}/hall", f"nurse@{MONTAGUE}", MONTAGUE):
+            self.juliet.send(Stanza.from_element(Element("message", "jabber:client", {"to": to, "id": to})), CAPULET)
+        federation.network.pump()
+        self.assertEqual(nurse.received, [])
+        self.assertEqual([one.type for one in self.heard.stanzas if one.type == "error"], ["error"] * 4)
+
+    def test_nobody_is_let_in(self) -> None:
+        """V4: who is not listed is refused, and told why."""
+        self.serve(listener(CAPULET, allow=[]))
+        self.say()
+        self.federation.network.advance(10)
+        self.assertIn("nobody has allowed it", self.heard.bounced[0][1])
+
+    def test_who_is_let_in(self) -> None:
+        """V4: an address, or a domain with all its users."""
+        for allow in ([JULIET], ["verona.example"], ["romeo@verona.example", "verona.example"]):
+            with self.subTest(allow=allow):
+                self.setUp()
+                self.serve(listener(CAPULET, allow=allow))
+                self.say()
+                self.assertEqual(self.heard.bodies, [(CAPULET, "hello")])
+                self.leave()
+
+    def test_in_the_name_of_an_account(self) -> None:
+        """Nobody comes from a domain that is served here, nor under a name that is no JID."""
+        for name, words in ((f"juliet@{CAPULET}", "who has an account on this server logs in"), ("a b@pronto", "it is no JID")):
+            with self.subTest(name=name):
+                self.setUp()
+                self.serve(listener(CAPULET))
+                self.juliet = self.visitor(name)
+                self.say()
+                self.federation.network.advance(10)
+                self.assertIn(words, self.heard.bounced[0][1])
+                self.leave()
+
+    def test_policy(self) -> None:
+        """The policy of the listener holds."""
+        self.serve(listener(CAPULET, "verified"))
+        self.say()
+        self.federation.network.advance(10)
+        self.assertIn("Pair with it first", self.heard.bounced[0][1])
+
+    def test_answer_to_somebody_who_left(self) -> None:
+        """L20: what is said to a peer that has left goes to no other server."""
+        federation = self.serve(listener(CAPULET), CAPULET, "verona.example")
+        self.say()
+        self.leave()
+        router = federation.server(CAPULET).router
+        router.route(Stanza("message", "jabber:client", {"from": CAPULET, "to": JULIET}))
+        federation.network.pump()
+        self.assertEqual(federation.server(CAPULET).remotes.waiting(), [])
+        [left] = [service for service in federation.server(CAPULET).services if service.name == "e2e"]
+        for number in range(1001):
+            left.offered[CAPULET].met(type("Peer", (), {"name": f"p{number}@x.example"}))
+        self.assertFalse(left.offered[CAPULET].send(Stanza("message", "jabber:client", {"from": CAPULET, "to": JULIET})))
+
+    def test_revoked(self) -> None:
+        """A key that is revoked loses its stream at once."""
+        federation = self.serve(listener(CAPULET))
+        self.say()
+        service = federation.server(CAPULET).e2e
+        assert service is not None and self.juliet.certificate is not None
+        key = spki_sha256(self.juliet.certificate.leaf)
+        service.cut(Acquaintance(name="x", trust=Trust.PINNED, spki_sha256=b"k" * 32))
+        federation.network.advance(4)
+        self.assertEqual(len(self.juliet.streams()), 1)
+        service.cut(Acquaintance(name=JULIET, trust=Trust.FIRST_USE, spki_sha256=key, revoked=True))
+        federation.network.advance(2)
+        self.assertEqual(self.juliet.streams(), [])
+
+    def test_reload(self) -> None:
+        """A reload shows the certificate of the moment."""
+        federation = self.serve(listener(CAPULET))
+        service = federation.server(CAPULET).e2e
+        assert service is not None
+        before = service.offered[CAPULET].peers.certificate
+        federation.server(CAPULET).reload()
+        self.assertIsNot(service.offered[CAPULET].peers.certificate, before)
+        self.say()
+        self.assertEqual(self.heard.bodies, [(CAPULET, "hello")])
+
+    def test_stop(self) -> None:
+        """When the server stops, the stream ends in good order."""
+        federation = self.serve(listener(CAPULET))
+        self.say()
+        federation.stop(CAPULET)
+        self.assertEqual(self.heard.people, [f"+{CAPULET} verified", f"-{CAPULET}"])
+
+
+class Between(SynchronousTestCase):
+    """V3: two services speak with each other, both by the certificates of their domains."""
+
+    def federate(self, **peers: str) -> Federation:
+        """Two servers, each of which offers its domain to the other."""
+        federation = Federation(
+            CAPULET,
+            MONTAGUE,
+            configuration={
+                CAPULET: {**listener(CAPULET, "verified", allow=[MONTAGUE]), "modules": {}},
+                MONTAGUE: {**listener(MONTAGUE, "verified", peers={CAPULET: "tcp:127.0.0.2:5298", **peers}), "modules": {}},
+            },
+            modules={"listening": Listening},
+        )
+        self.addCleanup(federation.cleanup)
+        return federation
+
+    def say(self, federation: Federation, sender: str, to: str) -> None:
+        """One domain says something to another."""
+        federation.server(sender).router.route(Stanza("message", "jabber:client", {"from": sender, "to": to, "id": "1"}))
+        federation.network.pump()
+
+    def test_both_ways(self) -> None:
+        """One of them knows the way; no stream between servers is made."""
+        federation = self.federate()
+        self.say(federation, MONTAGUE, CAPULET)
+        self.assertEqual([one.attributes["from"] for one in Listening.heard], [MONTAGUE])
+        self.say(federation, CAPULET, MONTAGUE)
+        self.assertEqual([one.attributes["from"] for one in Listening.heard], [MONTAGUE, CAPULET])
+        for domain in (CAPULET, MONTAGUE):
+            server = federation.server(domain)
+            assert server.e2e is not None and server.federation is not None
+            self.assertEqual(len(server.federation.streams), 0)
+            [stream] = server.e2e.offered[domain].peers.streams()
+            self.assertEqual((stream.trust, stream.connection.stream.mechanism), (Trust.VERIFIED, "EXTERNAL"))
+
+    def test_elsewhere(self) -> None:
+        """Whoever is not among the peers is reached as always; and users are."""
+        federation = self.federate()
+        romeo, nurse = federation.client(f"romeo@{MONTAGUE}/orchard"), federation.client(f"nurse@{CAPULET}/hall")
+        romeo.send(f"<message to='nurse@{CAPULET}/hall'><body>hello</body></message>")
+        nurse.expect("<message><body>hello</body></message>")
+        self.say(federation, CAPULET, f"romeo@{MONTAGUE}/orchard")
+        romeo.expect(f"<message from='{CAPULET}'/>")
+
+    def test_not_there(self) -> None:
+        """Who cannot be reached so is not reached otherwise: what was said returns."""
+        federation = self.federate(**{"paris.example": "tcp:127.0.0.9:5298"})
+        self.say(federation, MONTAGUE, "paris.example")
+        self.assertEqual([(one.attributes["from"], one.type) for one in Listening.heard], [])
+        self.assertEqual(federation.server(MONTAGUE).remotes.waiting(), [])

@@ -1,0 +1,134 @@
+"""The typed tables of end-to-end streams in the configuration, and what has to hold between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+from twisted.internet.endpoints import clientFromString
+
+from xmppfed.checks import check_endpoint
+from xmppfed.core.jid import JID
+from xmppfed.errors import JIDError
+from xmppfed.options import DomainOptions
+from xmppfed.tables import Options, Table
+
+__all__ = ["E2EListenerOptions", "E2EOptions", "read_e2e"]
+
+EVERYBODY = "*"
+_ADDRESS = "a domain, or an address such as juliet@example.org"
+
+
+class E2EListenerOptions(Options, frozen=True):
+    """A port where peers open end-to-end streams: with whom, and how they have to prove who they are. Nobody is let in who is
+    not listed in `allow`."""
+
+    endpoint: Annotated[
+        str,
+        Meta(description="Where to listen, as a Twisted server endpoint without TLS.", examples=["tcp:5298:interface=192.0.2.7"]),
+    ]
+    offer: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="The domains of this server that peers can speak with here: their modules answer.",
+            examples=[["example.org"]],
+        ),
+    ]
+    trust: Annotated[
+        Literal["plain", "first-use", "verified", "paired"],
+        Meta(
+            description="What a peer has to show at least. `paired`: a key that was paired or pinned. `verified`: that, or a "
+            "certificate of a trusted authority for its address. `first-use`: or the key it had when it came first. "
+            "`plain`: or nothing.",
+            examples=["first-use"],
+        ),
+    ] = "verified"
+    allow: Annotated[
+        tuple[str, ...],
+        Meta(
+            description='Who may open a stream: addresses, domains with all their users, or `"*"` for everybody who proves '
+            "what `trust` asks for.",
+            examples=[["juliet@example.net", "example.com"]],
+        ),
+    ] = ()
+
+
+class E2EOptions(Options, frozen=True):
+    """End-to-end streams (XEP-0246): peers speak with a domain of this server directly, without a server of theirs. Its tables
+    are `listeners` and `peers`."""
+
+    max_stanza_bytes: Annotated[
+        int, Meta(ge=10_000, description="The longest stanza taken from a peer, in bytes.", examples=[65536])
+    ] = 262_144
+    listeners: Annotated[
+        dict[str, E2EListenerOptions],
+        Meta(
+            description="The ports, each with a name and a table of its own: `[services.e2e.listeners.lan]`, see below.",
+            examples=[{"lan": {"endpoint": "tcp:5298", "offer": ["example.org"]}}],
+        ),
+    ] = msgspec.field(default_factory=dict)
+    peers: Annotated[
+        dict[str, str],
+        Meta(
+            description="Where peers are that the offered domains themselves speak with directly and never through another "
+            "server, as Twisted client endpoints.",
+            examples=[{"echo.example.net": "tcp:192.0.2.9:5298"}],
+        ),
+    ] = msgspec.field(default_factory=dict)
+
+
+def read_e2e(table: Table, domains: Mapping[str, DomainOptions]) -> E2EOptions:
+    """The table `[services.e2e]`, checked. Raises ConfigError."""
+    options = table.without("listeners").convert(E2EOptions)
+    listeners = table.table("listeners")
+    found: dict[str, E2EListenerOptions] = {}
+    offered: dict[str, str] = {}
+    for name in listeners.values:
+        found[name] = _listener(listeners.table(name), domains, offered)
+    peers = table.table("peers")
+    for address, endpoint in options.peers.items():
+        _check_peer(peers, address, endpoint, domains)
+    return msgspec.structs.replace(options, listeners=found)
+
+
+def _listener(table: Table, domains: Mapping[str, DomainOptions], offered: dict[str, str]) -> E2EListenerOptions:
+    options = table.convert(E2EListenerOptions)
+    check_endpoint(table, "endpoint", options.endpoint)
+    for domain in options.offer:
+        if domain not in domains:
+            advice = "Name a domain that has a [domains] table."
+            raise table.error("offer", domain, f"one of {', '.join(domains)}", advice)
+        if domains[domain].certificate is None:
+            advice = f"Name a PEM file: peers have to know whom they speak with. It is the key domains.{domain}.certificate."
+            raise table.error("offer", domain, "a domain with a certificate", advice)
+        if domain in offered:
+            advice = f"It is offered by {offered[domain]} already: give that one more in `allow`, or remove it there."
+            raise table.error("offer", domain, "each domain at one listener", advice)
+        offered[domain] = table.key
+    for who in options.allow:
+        if who != EVERYBODY:
+            _check_address(table, "allow", who, domains)
+    return options
+
+
+def _check_peer(table: Table, address: str, endpoint: str, domains: Mapping[str, DomainOptions]) -> None:
+    _check_address(table, address, address, domains)
+    try:
+        clientFromString(object(), endpoint)
+    except (ValueError, TypeError, LookupError) as error:
+        advice = f"Twisted says: {error}."
+        raise table.error(address, endpoint, "a client endpoint such as tcp:192.0.2.9:5298", advice) from None
+
+
+def _check_address(table: Table, name: str, address: str, domains: Mapping[str, DomainOptions]) -> None:
+    try:
+        jid = JID.parse(address)
+    except JIDError as error:
+        raise table.error(name, address, _ADDRESS, f"{error}") from None
+    if jid.resource:
+        raise table.error(name, address, _ADDRESS, "Leave out the resource.")
+    if jid.domain in domains:
+        advice = "Who has an account here logs in; nobody can come from there over an end-to-end stream."
+        raise table.error(name, address, "an address elsewhere", advice)
