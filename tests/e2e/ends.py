@@ -6,6 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.trial.unittest import SynchronousTestCase
@@ -77,18 +78,20 @@ class Map:
         self.own = own
         self.places: dict[str, str] = {}
         self.announced: dict[str, Collection[str]] | None = None
+        """Names by address; None where anybody may come from anywhere."""
+        self.waiting: list[Deferred[None]] = []
+        self.slow = False
 
     def endpoint(self, name: str) -> IStreamClientEndpoint:
         if name not in self.places:
             raise StreamEnded(f"nobody knows where {name} is")
         return TCP4ClientEndpoint(self.reactor, self.places[name], PORT, bindAddress=(self.own, 0))
 
-    def addresses(self, name: str) -> Collection[str] | None:
-        return None if self.announced is None else self.announced.get(name, ())
-
-    def at(self, address: str) -> str:
-        found = [name for name, place in self.places.items() if place == address]
-        return found[0] if len(found) == 1 else ""
+    async def names_at(self, address: str) -> Collection[str] | None:
+        if self.slow:
+            self.waiting.append(Deferred())
+            await self.waiting[-1]
+        return None if self.announced is None else self.announced.get(address, ())
 
 
 class End:

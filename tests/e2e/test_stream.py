@@ -126,8 +126,41 @@ class Legacy(ByHand):
     def test_nameless(self) -> None:
         """E5: who gives no name is the one peer that is known at its address."""
         romeo = self.romeo()
+        romeo.map.announced = {HERE: [JULIET]}
         self.call(header(None, None, None), said("hello"))
         self.assertEqual(romeo.heard.bodies, [(JULIET, "hello")])
+
+    def test_nameless_among_others(self) -> None:
+        """E5: where several are known it is one of them, and says which with its first stanza; nobody else is believed."""
+        romeo = self.romeo()
+        romeo.map.announced = {HERE: [JULIET, "nurse@pronto"]}
+        self.call(header(None, None, None), said("hello", **{"from": "nurse@pronto"}))
+        self.call(header(None, None, None), said("hello", **{"from": "tybalt@verona"}))
+        self.assertEqual(romeo.heard.bodies, [("nurse@pronto", "hello")])
+
+    def test_looking_around_takes_time(self) -> None:
+        """M4: until it is known who is at the address, what it says waits; it may be gone by then."""
+        romeo = self.romeo()
+        romeo.map.announced, romeo.map.slow = {HERE: [JULIET]}, True
+        self.call(header(version=None), said("hello"))
+        gone = self.call(header(version=None), said("gone"))
+        gone.transport.abortConnection()
+        self.network.pump()
+        self.assertEqual(romeo.heard.bodies, [])
+        for waiting in romeo.map.waiting:
+            waiting.callback(None)
+        self.network.pump()
+        self.assertEqual(romeo.heard.bodies, [(JULIET, "hello")])
+
+    def test_looking_around_fails(self) -> None:
+        """A fault of ours is logged, and lets nobody in."""
+        romeo = self.romeo()
+        romeo.map.slow = True
+        peer = self.call(header(version=None), said("hello"))
+        romeo.map.waiting[0].errback(ValueError("a bug"))
+        self.network.advance(60)
+        self.assertEqual((romeo.heard.bodies, len(self.flushLoggedErrors(ValueError))), ([], 1))
+        self.assertIsNotNone(peer.lost)
 
     def test_named_by_the_first_stanza(self) -> None:
         """E5: somebody unknown is nobody until a stanza has its name; then it is talked to on the same stream."""

@@ -63,12 +63,8 @@ class Whereabouts(Protocol):
         """Where a peer is connected to. Raises StreamEnded when nobody knows."""
         ...
 
-    def addresses(self, name: str) -> Collection[str] | None:
-        """The IP addresses from which a peer may speak without TLS; None when any will do."""
-        ...
-
-    def at(self, address: str) -> str:
-        """The one peer that is known to be at an IP address; empty when there is none, or more than one."""
+    async def names_at(self, address: str) -> Collection[str] | None:
+        """Who is announced at an IP address, and may speak from there without TLS; None when everybody may."""
         ...
 
 
@@ -79,13 +75,9 @@ class Nowhere:
         """See `Whereabouts.endpoint`."""
         raise StreamEnded(f"nobody knows where {name} is")
 
-    def addresses(self, name: str) -> Collection[str] | None:
-        """See `Whereabouts.addresses`."""
+    async def names_at(self, address: str) -> Collection[str] | None:
+        """See `Whereabouts.names_at`."""
         return None
-
-    def at(self, address: str) -> str:
-        """See `Whereabouts.at`."""
-        return ""
 
 
 @dataclass(slots=True, eq=False)
@@ -176,15 +168,15 @@ class Peers:
             problem, _ = dates_alone(beneath.certificate, moment(self._local.reactor))
             if problem is not None:
                 raise TrustRefused(f"found {name} with a {problem}; wanted one that holds, for whom we meet for the first time")
-        known = self._whereabouts.addresses(name) if name and beneath.certificate is None else None
-        if known is not None and beneath.address not in known:
-            where = f"wanted one of {', '.join(sorted(known))}" if known else "nobody of that name is announced"
-            raise TrustRefused(f"found {name} at {beneath.address}, without TLS; {where}", loud=True)
+        if name and beneath.certificate is None and beneath.names is not None and name_key(name) not in beneath.names:
+            there = ", ".join(sorted(beneath.names)) or "nobody"
+            text = f"found {name} at {beneath.address}, without a certificate; announced there is {there}"
+            raise TrustRefused(f"{text}. Somebody may be posing as it.", loud=True)
         return trust
 
-    def guess(self, address: str) -> str:
-        """See `Host.guess`."""
-        return self._whereabouts.at(address)
+    async def names_at(self, address: str) -> Collection[str] | None:
+        """See `Host.names_at`."""
+        return await self._whereabouts.names_at(address)
 
     def established(self, stream: PeerStream) -> None:
         """Of two streams between two of ours the one stays that the lower address has opened (i;octet); with a peer of old

@@ -6,8 +6,8 @@ The stream that comes before TLS and the one under it are two streams (RFC 6120,
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
@@ -63,6 +63,8 @@ class Beneath:
     exporter: bytes = b""
     """The data of `tls-exporter` (RFC 9266), which is this connection's alone."""
     can_start_tls: bool = False
+    names: frozenset[str] | None = None
+    """Who is announced at the address, by `name_key`; None where anybody may come from anywhere."""
 
 
 class Host(Protocol):
@@ -82,8 +84,8 @@ class Host(Protocol):
         """How a peer is known by what it shows, and by where it is. Raises TrustRefused."""
         ...
 
-    def guess(self, address: str) -> str:
-        """The one peer that is known to be at an IP address; empty when there is none, or more than one."""
+    async def names_at(self, address: str) -> Collection[str] | None:
+        """Who is announced at an IP address; None when anybody may come from anywhere."""
         ...
 
     def established(self, stream: PeerStream) -> None:
@@ -218,13 +220,31 @@ class PeerStream:
             text = f"Found {ascii(opening.to)[:64]} as 'to'; nobody of that name is here."
             stream.fail(StreamError(StreamCondition.HOST_UNKNOWN, text))
             return
-        self.name = bare_name(opening.sender) if opening.sender else self._named_otherwise(self.host)
+        self.name = bare_name(opening.sender) if opening.sender else ""
+        if self.beneath.certificate is not None:
+            self._accept(self.host)
+        else:
+            looking = Deferred.fromCoroutine(self._look_around(self.host))
+            looking.addErrback(lambda failure: self.log.failure("fault while looking for who calls", failure))
+
+    async def _look_around(self, host: Host) -> None:
+        """Who shows no certificate is at least at an address where somebody of that name is announced (M4)."""
+        names = await host.names_at(self.beneath.address)
+        if names is not None:
+            self.beneath = replace(self.beneath, names=frozenset(map(name_key, names)))
+            self.name = self.name or (next(iter(names)) if len(names) == 1 else "")
+        self._accept(host)
+        self.connection.answered()
+
+    def _accept(self, host: Host) -> None:
+        if not self.name:
+            self.name = self._named_by_the_certificate()
         try:
-            self._admit(self.host)
+            self._admit(host)
         except TrustRefused as refused:
             self._refuse(refused)
             return
-        stream.accept(self.host.address, self._features(self.host))
+        self.connection.stream.accept(host.address, self._features(host))
 
     def _features(self, host: Host) -> list[Feature]:
         """TLS where it can begin, EXTERNAL where it has begun and a certificate was shown."""
@@ -235,10 +255,10 @@ class PeerStream:
             features.append(self._external)
         return features
 
-    def _named_otherwise(self, host: Host) -> str:
-        """Who says nothing of itself is called by its certificate, or known by its address."""
+    def _named_by_the_certificate(self) -> str:
+        """Who says nothing of itself is called by its certificate, where that has one name."""
         if self.beneath.certificate is None:
-            return host.guess(self.beneath.address)
+            return ""
         names = self.beneath.certificate.names
         found = [*names.xmpp_addresses, *names.dns_names]
         return bare_name(found[0]) if len(found) == 1 else ""

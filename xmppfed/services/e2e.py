@@ -163,10 +163,6 @@ class Offered:
         endpoint: IStreamClientEndpoint = clientFromString(self._reactor, found)
         return endpoint
 
-    def addresses(self, name: str) -> Collection[str] | None:
-        """See `Whereabouts.addresses`."""
+    async def names_at(self, address: str) -> Collection[str] | None:
+        """See `Whereabouts.names_at`."""
         return None
-
-    def at(self, address: str) -> str:
-        """See `Whereabouts.at`."""
-        return ""
