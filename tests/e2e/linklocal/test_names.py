@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from xmppfed.e2e.linklocal.names import LONGEST, InstanceName, host_label
+from xmppfed.e2e.linklocal.names import LONGEST, InstanceName, folded, host_label
 
 
 class Names(SynchronousTestCase):
@@ -64,6 +64,11 @@ class Names(SynchronousTestCase):
     def test_any_name(self, text: str) -> None:
         """Whatever somebody publishes is a name, and stays the same."""
         self.assertIn(str(InstanceName.parse(text)), (text, text.removesuffix("@")))
+
+    def test_same(self) -> None:
+        """L10: names are the same whatever the case of their ASCII letters, and of no others (RFC 6762, 16)."""
+        self.assertEqual(folded("Juliet@PRONTO"), folded("juliet@pronto"))
+        self.assertNotEqual(folded("\u00dcli@pronto"), folded("\u00fcli@pronto"))
 
     def test_host(self) -> None:
         """L4: our host name is one that nobody else claims."""

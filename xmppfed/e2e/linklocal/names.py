@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import re
 import secrets
+import string
 import unicodedata
 from dataclasses import dataclass
 
-__all__ = ["LONGEST", "InstanceName", "host_label"]
+__all__ = ["LONGEST", "InstanceName", "folded", "host_label"]
 
 LONGEST = 63
 """Octets of a DNS label (RFC 1035, 2.3.4)."""
 
 _NOT_IN_A_HOST_NAME = re.compile("[^A-Za-z0-9-]+")
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _NUMBERED = re.compile(r"(.*)-([1-9][0-9]*)", re.DOTALL)
 
 
@@ -54,6 +56,11 @@ class InstanceName:
 def host_label() -> str:
     """A host name of our own that nobody else claims: what the name of the machine resolves to is not ours to say."""
     return f"xf-{secrets.token_hex(4)}"
+
+
+def folded(instance: str) -> str:
+    """What two spellings of one name have in common: the letters of ASCII have no case in DNS, all others have (RFC 6762, 16)."""
+    return instance.translate(_LOWER)
 
 
 def _cut(text: str, octets: int) -> str:
