@@ -66,3 +66,7 @@ class Timeouts:
     """How long a client can log in again by a token that it does not use (XEP-0484, 4)."""
     token_rotation: float = 7 * 86_400.0
     """The age from which a token is replaced at its next use."""
+    link_search: float = 5.0
+    """On a link: how long it is asked where a peer is."""
+    link_goodbye: float = 5.0
+    """On a link: what saying goodbye may take; it is then left unsaid."""

@@ -18,6 +18,7 @@ from tests.interop import (
     fast,
     federation,
     gateway,
+    linklocal_discovery,
     proxies,
     rehearsal,
     restart,
@@ -40,6 +41,7 @@ SCENARIOS: list[Scenario] = [
     *proxies.SCENARIOS,
     *dialects.SCENARIOS,
     *gateway.SCENARIOS,
+    *linklocal_discovery.SCENARIOS,
     *xmpp_proxy.SCENARIOS,
 ]
 

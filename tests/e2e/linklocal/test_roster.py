@@ -101,6 +101,15 @@ class Ourselves(_Watched):
         self.roster.leave("romeo@orchard")
         self.assertEqual(self.events, [PeerAppeared(ROMEO)])
 
+    def test_is_taken(self) -> None:
+        """L4, L10: a name is taken when somebody was heard under it, or we claim it, in any spelling."""
+        self.roster.heard("Romeo@orchard", AVAILABLE)
+        self.roster.claim("juliet@pronto")
+        names = ("romeo@orchard", "Juliet@pronto", "tybalt@street")
+        self.assertEqual([self.roster.taken(name) for name in names], [True, True, False])
+        self.roster.release("juliet@pronto")
+        self.assertFalse(self.roster.taken("juliet@pronto"))
+
     def test_known_before(self) -> None:
         """A peer who is told of stays while we try to get the name, and is gone when it is ours."""
         self.roster.heard("Romeo@orchard", AVAILABLE)

@@ -13,7 +13,7 @@ from typing import Any
 
 from xmppfed.discovery.candidates import interleaved
 
-__all__ = ["Way", "host_of", "same_host", "source_for", "ways"]
+__all__ = ["Way", "host_of", "same_host", "source_for", "ways", "zoned"]
 
 _Address = IPv4Address | IPv6Address
 
@@ -52,11 +52,21 @@ def source_for(address: str, own: Iterable[str]) -> str | None:
 
 def ways(addresses: Iterable[str], own: Iterable[str]) -> tuple[Way, ...]:
     """How to reach a peer at these addresses, the best first: families in turn (RFC 8305, 4), and what we have no advertised
-    address for at the end, for some refuse who comes from elsewhere (M4). An address that lacks its zone may be in any."""
+    address for at the end, for some refuse who comes from elsewhere (M4)."""
     own = tuple(own)
-    zoned = [each for address in addresses for each in _zoned(address, own)]
-    found = [Way(address, source_for(address, own)) for address in interleaved(zoned)]
+    found = [Way(address, source_for(address, own)) for address in interleaved(addresses)]
     return tuple(sorted(found, key=lambda way: way.source is None))
+
+
+def zoned(addresses: Iterable[str], own: Iterable[str]) -> tuple[str, ...]:
+    """The addresses, those on the link with a zone: what came without one may be in any zone of ours."""
+    zones = tuple(dict.fromkeys(zone for address in own if (zone := _zone(_plain(address)))))
+    found: list[str] = []
+    for address in addresses:
+        plain = _plain(address)
+        lacking = plain.version == 6 and plain.is_link_local and not _zone(plain)
+        found += [f"{address}%{zone}" for zone in zones] if lacking else [address]
+    return tuple(dict.fromkeys(found))
 
 
 def _plain(address: str) -> _Address:
@@ -86,12 +96,3 @@ def _fits(own: _Address, target: _Address) -> bool:
 def _common(own: _Address, target: _Address) -> int:
     """How many bits at the beginning are the same."""
     return own.max_prefixlen - (int(own) ^ int(target)).bit_length()
-
-
-def _zoned(address: str, own: Iterable[str]) -> tuple[str, ...]:
-    """The address in the zones in which it may be."""
-    plain = _plain(address)
-    if plain.version == 4 or not plain.is_link_local or _zone(plain):
-        return (address,)
-    zones = {zone: None for candidate in own if (zone := _zone(_plain(candidate)))}
-    return tuple(f"{address}%{zone}" for zone in zones) or (address,)

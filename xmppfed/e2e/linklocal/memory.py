@@ -123,6 +123,7 @@ class MemoryDiscovery:
         for said in [said for said in self._link.published.values() if said.owner is self]:
             self._link.goodbye(said.name)
         self._link.members.remove(self)
+        self._roster.close()
 
     async def publish(self, name: InstanceName, port: int, presence: LinkPresence) -> InstanceName:
         """Make somebody known, under the first name that is free. Raises DiscoveryError before `start`."""

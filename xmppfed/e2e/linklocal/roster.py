@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
@@ -12,6 +13,18 @@ from xmppfed.e2e.linklocal.names import folded
 from xmppfed.e2e.linklocal.txt import LinkPresence
 
 __all__ = ["Roster"]
+
+
+@dataclass(eq=False, slots=True)
+class _Question:
+    key: str
+    answer: Deferred[Place | None]
+    ended: str = ""
+    """Why there will be no answer."""
+
+    def end(self, why: str) -> None:
+        self.ended = why
+        self.answer.cancel()
 
 
 class Roster:
@@ -28,7 +41,7 @@ class Roster:
         self._told: dict[str, Peer] = {}
         self._claimed: set[str] = set()
         self._watchers: list[Watcher] = []
-        self._questions: list[tuple[str, Deferred[Place | None]]] = []
+        self._questions: list[_Question] = []
 
     @property
     def peers(self) -> tuple[Peer, ...]:
@@ -59,9 +72,13 @@ class Roster:
         key = folded(instance)
         self._heard.pop(key, None)
         self._compare(key)
-        for asked in [asked for asked in self._questions if asked[0] == key]:
-            self._questions.remove(asked)
-            asked[1].cancel()
+        for question in [question for question in self._questions if question.key == key]:
+            question.end("said goodbye")
+
+    def taken(self, instance: str) -> bool:
+        """Whether a name is somebody's, or one of ours: publishers that compare its case do not see that (L10)."""
+        key = folded(instance)
+        return key in self._heard or key in self._claimed
 
     def claim(self, instance: str) -> None:
         """We try to get this name."""
@@ -84,24 +101,28 @@ class Roster:
         self._heard.pop(key, None)
         self._claimed.discard(key)
 
-    async def answer(self, instance: str, question: Deferred[Place | None], seconds: float) -> Place:
-        """The answer to the question where a peer is, which is canceled when they leave (L14). Raises PeerNotFound then, and
-        where the answer is None."""
-        asked = folded(instance), question
-        self._questions.append(asked)
+    async def answer(self, instance: str, answer: Deferred[Place | None], seconds: float) -> Place:
+        """The `answer` to the question where a peer is, which is canceled when they leave (L14). Raises PeerNotFound then, and
+        where it is None."""
+        question = _Question(folded(instance), answer)
+        self._questions.append(question)
         try:
-            place = await question
+            place = await answer
         except CancelledError:
-            if asked in self._questions:
+            if not question.ended:
                 raise
-            raise PeerNotFound(f"{instance!r} said goodbye") from None
+            raise PeerNotFound(f"{instance!r} {question.ended}") from None
         finally:
-            if asked in self._questions:
-                self._questions.remove(asked)
+            self._questions.remove(question)
         if place is None:
             others = ", ".join(sorted(repr(peer.instance) for peer in self.peers)) or "nobody"
             raise PeerNotFound(f"looked for {instance!r} for {seconds:g} s; found {others}")
         return place
+
+    def close(self) -> None:
+        """Nothing is heard any more, so nothing is answered."""
+        for question in tuple(self._questions):
+            question.end("was looked for until the discovery was stopped")
 
     def _compare(self, key: str) -> None:
         """Tell what is heard under a name, if it is not what was told."""

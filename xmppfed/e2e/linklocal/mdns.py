@@ -1,0 +1,207 @@
+"""Peers on the same network, by multicast DNS (XEP-0174, RFC 6762): python-zeroconf in its own threads, we in the reactor's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from functools import partial
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred, TimeoutError
+from twisted.logger import Logger
+
+from xmppfed.e2e.linklocal.discovery import Peer, Place, Watcher
+from xmppfed.e2e.linklocal.names import InstanceName, folded
+from xmppfed.e2e.linklocal.roster import Roster
+from xmppfed.e2e.linklocal.txt import LinkPresence, write_txt
+from xmppfed.errors import DiscoveryError
+from xmppfed.storage.threads import OneThread, RunInThread
+from xmppfed.timeouts import Timeouts
+
+__all__ = ["Responder", "ZeroconfDiscovery", "open_responder"]
+
+
+_TIMEOUTS = Timeouts()
+
+
+class Responder(Protocol):
+    """What answers and asks on the link. It blocks, but for `locate`; each instance that it is told is one of ours."""
+
+    addresses: tuple[str, ...]
+
+    def listen(self, heard: Callable[[str, LinkPresence], None], gone: Callable[[str], None]) -> None:
+        """Call these, in any thread, for whoever is there, ourselves included."""
+
+    def register(self, instance: str, port: int, strings: Mapping[str, bytes]) -> bool:
+        """Publish; False where the name is taken."""
+
+    def update(self, instance: str, port: int, strings: Mapping[str, bytes]) -> None:
+        """Publish something else."""
+
+    def unregister(self, instance: str) -> None:
+        """Say goodbye for one."""
+
+    def locate(self, instance: str, seconds: float) -> Future[Place | None]:
+        """Ask where somebody is, until the answer is canceled."""
+
+    def close(self) -> None:
+        """Say goodbye for all, and end."""
+
+
+def open_responder(interfaces: Sequence[str]) -> Responder:
+    """python-zeroconf on these interfaces. Raises DiscoveryError, also where it is not installed."""
+    try:
+        from xmppfed.e2e.linklocal.responder import MulticastResponder
+    except ModuleNotFoundError as error:
+        raise DiscoveryError(
+            f"found no module {error.name!r}, which finds peers on the link; install it: pip install 'xmppfed[linklocal]'"
+        ) from error
+    return MulticastResponder(interfaces)
+
+
+class ZeroconfDiscovery:
+    """A `PresenceDiscovery` on the networks of this host. `interfaces` are names or addresses (`eth0`, `127.0.0.1`); all but
+    loopback where none is given. One is started once, and stopped once.
+
+    Nothing personal is published but what the presence says (L21). The host name that is published is a random one of our
+    own, and every address of the interfaces belongs to it (L4, X5).
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        interfaces: Sequence[str] = (),
+        *,
+        timeouts: Timeouts = _TIMEOUTS,
+        make: Callable[[Sequence[str]], Responder] = open_responder,
+        run_in_thread: RunInThread | None = None,
+    ) -> None:
+        self._reactor = reactor
+        self._interfaces = interfaces
+        self._timeouts = timeouts
+        self._make = make
+        self._run = run_in_thread or OneThread(reactor, "link")
+        self._responder: Responder | None = None
+        self._roster = Roster()
+        self._published: dict[str, tuple[str, int]] = {}
+        self._unsaid: dict[str, LinkPresence] = {}
+
+    @property
+    def peers(self) -> tuple[Peer, ...]:
+        """Who else is there."""
+        return self._roster.peers
+
+    @property
+    def own_addresses(self) -> tuple[str, ...]:
+        """The addresses that were published last, while anything is."""
+        return self._responder.addresses if self._responder and self._published else ()
+
+    def watch(self, watcher: Watcher) -> Callable[[], None]:
+        """Tell of who is there, and of what happens."""
+        return self._roster.watch(watcher)
+
+    async def start(self) -> None:
+        """Open the sockets and listen. Raises DiscoveryError."""
+        try:
+            self._responder = responder = await self._run(partial(self._make, self._interfaces))
+        except DiscoveryError:
+            self._end_thread()
+            raise
+        heard, gone = (
+            partial(self._reactor.callFromThread, self._told, each) for each in (self._roster.heard, self._roster.gone)
+        )
+        await self._run(partial(responder.listen, heard, gone))
+
+    async def stop(self) -> None:
+        """Say goodbye, as long as that may take (L14)."""
+        responder, self._responder = self._responder, None
+        if responder is None:
+            return
+        self._roster.close()
+        try:
+            await self._run(responder.close).addTimeout(self._timeouts.link_goodbye, self._reactor)
+        except TimeoutError:
+            self.log.warn("the link was left before a goodbye was said")
+            return  # the thread is not done yet
+        except DiscoveryError as error:
+            self.log.warn("the link was left without a goodbye: {error}", error=error)
+        self._end_thread()
+
+    async def publish(self, name: InstanceName, port: int, presence: LinkPresence) -> InstanceName:
+        """Make somebody of ours known, after a look whether the name is free: that takes some seconds."""
+        own = InstanceName.made(name.user, name.machine)
+        strings = write_txt(presence, port)
+        while not await self._registered(str(own), port, strings):
+            own = own.renamed()
+        self._published[folded(str(own))] = str(own), port
+        return own
+
+    async def update(self, name: InstanceName, presence: LinkPresence) -> None:
+        """Tell something else of somebody of ours; of what follows fast only the last is told."""
+        key = folded(str(name))
+        say = partial(self._say, self._started(), key, *self._published[key])
+        self._unsaid[key] = presence
+        await self._run(say)
+
+    async def withdraw(self, name: InstanceName) -> None:
+        """Say goodbye for somebody of ours."""
+        instance, _ = self._published.pop(folded(str(name)))
+        await self._run(partial(self._started().unregister, instance))
+        self._roster.release(instance)
+
+    async def resolve(self, instance: str, seconds: float) -> Place:
+        """Where a peer is, by records that are valid now."""
+        return await self._roster.answer(instance, self._answer(self._started().locate(instance, seconds)), seconds)
+
+    async def _registered(self, instance: str, port: int, strings: Mapping[str, bytes]) -> bool:
+        """Whether the name is ours now."""
+        if self._roster.taken(instance):
+            return False
+        self._roster.claim(instance)
+        try:
+            registered = await self._run(partial(self._started().register, instance, port, strings))
+        except DiscoveryError:
+            self._roster.leave(instance)
+            raise
+        (self._roster.confirm if registered else self._roster.leave)(instance)
+        return registered
+
+    def _say(self, responder: Responder, key: str, instance: str, port: int) -> None:
+        """In the thread: tell what was to be told last, unless that was done meanwhile."""
+        presence = self._unsaid.pop(key, None)
+        if presence is not None:
+            responder.update(instance, port, write_txt(presence, port))
+
+    def _answer(self, future: Future[Place | None]) -> Deferred[Place | None]:
+        """The answer in the reactor's thread."""
+
+        def cancel(_: Deferred[Place | None]) -> None:
+            future.cancel()
+
+        def answer() -> None:
+            if future.cancelled() or answered.called:
+                answered.cancel()
+            elif (error := future.exception()) is not None:
+                answered.errback(error)
+            else:
+                answered.callback(future.result())
+
+        answered: Deferred[Place | None] = Deferred(cancel)
+        future.add_done_callback(lambda _: self._reactor.callFromThread(answer))
+        return answered
+
+    def _told(self, tell: Callable[..., None], *what: Any) -> None:
+        """In the reactor's thread: what was heard, unless we have stopped."""
+        if self._responder is not None:
+            tell(*what)
+
+    def _end_thread(self) -> None:
+        if isinstance(self._run, OneThread):
+            self._run.stop()
+
+    def _started(self) -> Responder:
+        if self._responder is None:
+            raise DiscoveryError("the discovery was not started, or was stopped")
+        return self._responder
