@@ -227,6 +227,13 @@ class FromString(_OnLink):
         async def start(_: MemoryDiscovery) -> None:
             raise DiscoveryError("install it: pip install 'xmppfed[linklocal]'")
 
+        async def stop(discovery: MemoryDiscovery) -> None:
+            stopped.append(discovery)
+
+        stopped: list[MemoryDiscovery] = []
+
         self.patch(MemoryDiscovery, "start", start)
+        self.patch(MemoryDiscovery, "stop", stop)
         connecting = self.connect(clientFromString(self.reactor, "linklocal:juliet@pronto"))
         self.failureResultOf(connecting, DiscoveryError)
+        self.assertEqual(len(stopped), 1)

@@ -8,8 +8,8 @@
 | `linklocal:juliet@pronto:interfaces=eth0,wlan0` | the same, on these interfaces alone; addresses do as well as names |
 | `linklocal:juliet@pronto:timeout=20` | the same, looked for longer |
 
-A colon, an equals sign or a backslash in a name is written with a backslash before it. What is connected is TCP and nothing
-more: whether it is the person of that name at the other end is for the stream to find out.
+A colon, an equals sign or a backslash in a name or an address is written with a backslash before it. What is connected is TCP
+and nothing more: whether it is the person of that name at the other end is for the stream to find out.
 """
 
 from __future__ import annotations
@@ -110,8 +110,8 @@ class _Alone:
         if offered is not None:
             return await self._by(offered, factory)
         discovery = self._make()
-        await discovery.start()
         try:
+            await discovery.start()
             return await self._by(discovery, factory)
         finally:
             await discovery.stop()

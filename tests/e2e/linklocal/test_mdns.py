@@ -123,6 +123,14 @@ class Life(_Discovering):
         self.failureResultOf(self.begin(self.discovery.start()), DiscoveryError)
         self.done(self.discovery.stop())
 
+    def test_canceled(self) -> None:
+        """What was opened for who does not wait for it is closed by the stop, and hears nothing."""
+        starting = Deferred.fromCoroutine(self.discovery.start())
+        starting.cancel()
+        self.failureResultOf(starting, CancelledError)
+        self.done(self.discovery.stop())
+        self.assertTrue(self.responder.closed)
+
     def test_not_started(self) -> None:
         """Before the start, and after the end, nothing can be asked or said."""
         self.failureResultOf(self.begin(self.discovery.resolve("romeo@orchard", 5)), DiscoveryError)

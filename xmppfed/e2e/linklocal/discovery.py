@@ -46,7 +46,7 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class PeerAppeared:
-    """Somebody came."""
+    """Somebody came. Of whom nothing but the name has come yet, the presence is the usual one (L5)."""
 
     peer: Peer
 

@@ -61,7 +61,7 @@ def open_responder(interfaces: Sequence[str]) -> Responder:
 
 class ZeroconfDiscovery:
     """A `PresenceDiscovery` on the networks of this host. `interfaces` are names or addresses (`eth0`, `127.0.0.1`); all but
-    loopback where none is given. One is started once, and stopped once.
+    loopback where none is given. It is started once, and stopped for good, also where the start was canceled.
 
     Nothing personal is published but what the presence says (L21). The host name that is published is a random one of our
     own, and every address of the interfaces belongs to it (L4, X5).
@@ -83,7 +83,9 @@ class ZeroconfDiscovery:
         self._timeouts = timeouts
         self._make = make
         self._run = run_in_thread or OneThread(reactor, "link")
+        self._opened: Responder | None = None
         self._responder: Responder | None = None
+        self._ended = False
         self._roster = Roster()
         self._published: dict[str, tuple[str, int]] = {}
         self._unsaid: dict[str, LinkPresence] = {}
@@ -105,9 +107,9 @@ class ZeroconfDiscovery:
     async def start(self) -> None:
         """Open the sockets and listen. Raises DiscoveryError."""
         try:
-            self._responder = responder = await self._run(partial(self._make, self._interfaces))
+            self._responder = responder = await self._run(self._open)
         except DiscoveryError:
-            self._end_thread()
+            self._end()
             raise
         heard, gone = (
             partial(self._reactor.callFromThread, self._told, each) for each in (self._roster.heard, self._roster.gone)
@@ -116,18 +118,19 @@ class ZeroconfDiscovery:
 
     async def stop(self) -> None:
         """Say goodbye, as long as that may take (L14)."""
-        responder, self._responder = self._responder, None
-        if responder is None:
+        if self._ended:
             return
+        self._responder = None
         self._roster.close()
         try:
-            await self._run(responder.close).addTimeout(self._timeouts.link_goodbye, self._reactor)
+            await self._run(self._close).addTimeout(self._timeouts.link_goodbye, self._reactor)
         except TimeoutError:
             self.log.warn("the link was left before a goodbye was said")
-            return  # the thread is not done yet
+            self._ended = True  # and the thread ends when it can: waiting for it is what takes too long
+            return
         except DiscoveryError as error:
             self.log.warn("the link was left without a goodbye: {error}", error=error)
-        self._end_thread()
+        self._end()
 
     async def publish(self, name: InstanceName, port: int, presence: LinkPresence) -> InstanceName:
         """Make somebody of ours known, after a look whether the name is free: that takes some seconds."""
@@ -197,7 +200,18 @@ class ZeroconfDiscovery:
         if self._responder is not None:
             tell(*what)
 
-    def _end_thread(self) -> None:
+    def _open(self) -> Responder:
+        """In the thread. What is opened is noted at once, for who starts us may not wait for it."""
+        self._opened = self._make(self._interfaces)
+        return self._opened
+
+    def _close(self) -> None:
+        """In the thread."""
+        if self._opened is not None:
+            self._opened.close()
+
+    def _end(self) -> None:
+        self._ended = True
         if isinstance(self._run, OneThread):
             self._run.stop()
 
