@@ -352,6 +352,8 @@ class Refused(ConfigTestCase):
         lan = '[services.e2e.listeners.lan]\nendpoint = "tcp:5298"\noffer = ["example.org"]\n'
         other = '[services.e2e.listeners.other]\nendpoint = "tcp:5299"\noffer = ["example.org"]\n'
         key = "services.e2e.listeners.lan"
+        path = 'websocket_path = "/e2e"\n'
+        twice = lan + path + "[services.e2e.listeners.twice]\noffer = []\n" + path
         for text, *parts in (
             (BASE + '[domains."example.org"]\n' + lan, f"{key}.offer", "a domain with a certificate"),
             (DOMAIN + lan.replace("example.org", "example.net"), f"{key}.offer", "one of example.org"),
@@ -361,6 +363,11 @@ class Refused(ConfigTestCase):
             (DOMAIN + lan + 'allow = ["a@b@c"]\n', f"{key}.allow", "an address such as"),
             (DOMAIN + lan + 'allow = ["a@b/c"]\n', f"{key}.allow", "Leave out the resource"),
             (DOMAIN + lan + 'allow = ["a@example.org"]\n', f"{key}.allow", "an address elsewhere"),
+            (DOMAIN + lan.replace("tcp:5298", ""), f"{key}.endpoint", "a path in websocket_path"),
+            (DOMAIN + lan + 'websocket_path = "/e2e"\n', f"{key}.websocket_path", "services.http beside it"),
+            (HTTP + lan + 'websocket_path = "/ws"\n', f"{key}.websocket_path", "that nobody has"),
+            (HTTP + lan + 'websocket_path = "/a/b"\n', f"{key}.websocket_path", "a path of one segment"),
+            (HTTP + twice, "services.e2e.listeners.twice.websocket_path", "no other listener has"),
             (DOMAIN + lan + "color = 1\n", f"{key}.color", "an unknown key"),
             (DOMAIN + '[services.e2e.peers]\n"echo.example.net" = "no:where"\n', "services.e2e.peers", "a client endpoint"),
             (DOMAIN + '[services.e2e.peers]\n"example.org" = "tcp:a:1"\n', "services.e2e.peers", "an address elsewhere"),

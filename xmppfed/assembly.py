@@ -38,6 +38,7 @@ from xmppfed.net.dialtcp import DirectTLSDialer, StartTLSDialer
 from xmppfed.net.peer import PeerCertificate, judge_presented
 from xmppfed.net.proxies import Listed, Presented, TrustedProxies
 from xmppfed.net.tls import ServerContexts, TrustRoots, strict_connection_creator, tls_endpoint
+from xmppfed.net.websocket import Acceptor
 from xmppfed.options import C2STCPOptions, FederationOptions, HTTPOptions, S2STCPOptions
 from xmppfed.options_e2e import E2EOptions
 from xmppfed.routing.handlers import Handlers
@@ -354,8 +355,14 @@ class _Assembly:
 
     def _e2e(self, options: E2EOptions) -> E2E:
         local = Local(self._world.reactor, self._world.timeouts, self._trust, options.max_stanza_bytes)
-        self._server.e2e = service = E2E(options, local, self._acquaintances, self._contexts, self._router)
+        given = (options, local, self._acquaintances, self._contexts, self._router)
+        self._server.e2e = service = E2E(*given, self._add_door)
         return service
+
+    def _add_door(self, path: bytes, acceptor: Acceptor) -> None:
+        """A path of the HTTPS port, which the configuration demands where somebody asks for one."""
+        http: HTTPService = self._server.getServiceNamed("http")
+        http.add_door(path, acceptor)
 
     @cached_property
     def _acquaintances(self) -> FileTrustStore:

@@ -197,7 +197,7 @@ def _services(top: Table, domains: Mapping[str, DomainOptions]) -> Services:
         s2s_ws=table.table("s2s_ws").convert(S2SWebSocketOptions) if "s2s_ws" in table.values else None,
         s2s_tcp=_s2s_tcp(table.table("s2s_tcp")) if "s2s_tcp" in table.values else None,
         gateway=_gateway(table.table("gateway")) if "gateway" in table.values else None,
-        e2e=read_e2e(table.table("e2e"), domains) if "e2e" in table.values else None,
+        e2e=read_e2e(table.table("e2e"), domains, http="http" in table.values) if "e2e" in table.values else None,
     )
     _check_certificates(top.table("domains"), domains, services)
     return services

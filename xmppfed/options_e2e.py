@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
@@ -9,7 +10,7 @@ import msgspec
 from msgspec import Meta
 from twisted.internet.endpoints import clientFromString
 
-from xmppfed.checks import check_endpoint
+from xmppfed.checks import check_endpoint, is_plain_url
 from xmppfed.core.jid import JID
 from xmppfed.errors import JIDError
 from xmppfed.options import DomainOptions
@@ -18,17 +19,30 @@ from xmppfed.tables import Options, Table
 __all__ = ["E2EListenerOptions", "E2EOptions", "read_e2e"]
 
 EVERYBODY = "*"
+_PATH = re.compile("/[A-Za-z0-9][A-Za-z0-9._-]*")
+_TAKEN = ("/xmpp-websocket", "/ws", "/xmpp-websocket-s2s")
 _ADDRESS = "a domain, or an address such as juliet@example.org"
 
 
-class E2EListenerOptions(Options, frozen=True):
+class E2EListenerOptions(Options, frozen=True, kw_only=True):
     """A port where peers open end-to-end streams: with whom, and how they have to prove who they are. Nobody is let in who is
     not listed in `allow`."""
 
     endpoint: Annotated[
         str,
-        Meta(description="Where to listen, as a Twisted server endpoint without TLS.", examples=["tcp:5298:interface=192.0.2.7"]),
-    ]
+        Meta(
+            description="Where to listen, as a Twisted server endpoint without TLS. Empty: nowhere but at `websocket_path`.",
+            examples=["tcp:5298:interface=192.0.2.7"],
+        ),
+    ] = ""
+    websocket_path: Annotated[
+        str,
+        Meta(
+            description="A path of the HTTPS port where peers come by WebSocket. Behind a reverse proxy, which ends their TLS, "
+            'nobody can prove anything there: only `trust = "plain"` lets them in.',
+            examples=["/e2e-websocket"],
+        ),
+    ] = ""
     offer: Annotated[
         tuple[str, ...],
         Meta(
@@ -73,20 +87,21 @@ class E2EOptions(Options, frozen=True):
         dict[str, str],
         Meta(
             description="Where peers are that the offered domains themselves speak with directly and never through another "
-            "server, as Twisted client endpoints.",
+            "server: Twisted client endpoints, or URLs of WebSockets (`wss://HOST/PATH`).",
             examples=[{"echo.example.net": "tcp:192.0.2.9:5298"}],
         ),
     ] = msgspec.field(default_factory=dict)
 
 
-def read_e2e(table: Table, domains: Mapping[str, DomainOptions]) -> E2EOptions:
-    """The table `[services.e2e]`, checked. Raises ConfigError."""
+def read_e2e(table: Table, domains: Mapping[str, DomainOptions], *, http: bool) -> E2EOptions:
+    """The table `[services.e2e]`, checked; `http` says whether there is an HTTPS port. Raises ConfigError."""
     options = table.without("listeners").convert(E2EOptions)
     listeners = table.table("listeners")
     found: dict[str, E2EListenerOptions] = {}
     offered: dict[str, str] = {}
     for name in listeners.values:
         found[name] = _listener(listeners.table(name), domains, offered)
+        _check_path(listeners.table(name), found, name, http=http)
     peers = table.table("peers")
     for address, endpoint in options.peers.items():
         _check_peer(peers, address, endpoint, domains)
@@ -95,7 +110,11 @@ def read_e2e(table: Table, domains: Mapping[str, DomainOptions]) -> E2EOptions:
 
 def _listener(table: Table, domains: Mapping[str, DomainOptions], offered: dict[str, str]) -> E2EListenerOptions:
     options = table.convert(E2EListenerOptions)
-    check_endpoint(table, "endpoint", options.endpoint)
+    if options.endpoint:
+        check_endpoint(table, "endpoint", options.endpoint)
+    elif not options.websocket_path:
+        advice = "Say where peers come in."
+        raise table.error("endpoint", "", "a server endpoint here or a path in websocket_path", advice)
     for domain in options.offer:
         if domain not in domains:
             advice = "Name a domain that has a [domains] table."
@@ -113,13 +132,29 @@ def _listener(table: Table, domains: Mapping[str, DomainOptions], offered: dict[
     return options
 
 
+def _check_path(table: Table, listeners: Mapping[str, E2EListenerOptions], name: str, *, http: bool) -> None:
+    path = listeners[name].websocket_path
+    if not path:
+        return
+    if not http:
+        raise table.error("websocket_path", path, "services.http beside it", "Add a [services.http] table: it owns the port.")
+    if not _PATH.fullmatch(path) or path in _TAKEN:
+        raise table.error("websocket_path", path, "a path of one segment that nobody has", "Write for example /e2e-websocket.")
+    if any(one.websocket_path == path for other, one in listeners.items() if other != name):
+        raise table.error("websocket_path", path, "a path that no other listener has", "Choose another one.")
+
+
 def _check_peer(table: Table, address: str, endpoint: str, domains: Mapping[str, DomainOptions]) -> None:
     _check_address(table, address, address, domains)
+    if is_plain_url(endpoint, "wss"):
+        return
     try:
         clientFromString(object(), endpoint)
     except (ValueError, TypeError, LookupError) as error:
         advice = f"Twisted says: {error}."
-        raise table.error(address, endpoint, "a client endpoint such as tcp:192.0.2.9:5298", advice) from None
+        raise table.error(
+            address, endpoint, "a client endpoint such as tcp:192.0.2.9:5298, or wss://HOST[:PORT]/PATH", advice
+        ) from None
 
 
 def _check_address(table: Table, name: str, address: str, domains: Mapping[str, DomainOptions]) -> None:

@@ -5,20 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
 from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.e2e.ends import Heard, Map
 from xmppfed.core.element import Element
+from xmppfed.core.framing import C2S, MessageFraming
 from xmppfed.core.stanza import Stanza
-from xmppfed.e2e.connecting import Local
+from xmppfed.e2e.connecting import Local, WebSocketPlace
 from xmppfed.e2e.identity import create_identity
 from xmppfed.e2e.peers import Peers
 from xmppfed.e2e.store import MemoryTrustStore
 from xmppfed.e2e.trust import Acquaintance, Policy, Trust
 from xmppfed.extend import Module, message
 from xmppfed.net.certificates import moment, spki_sha256
+from xmppfed.net.websocket import StreamClientFactory
 from xmppfed.testing.federation import Federation
 from xmppfed.timeouts import Timeouts
 
@@ -216,6 +219,95 @@ class Visiting(SynchronousTestCase):
         self.say()
         federation.stop(CAPULET)
         self.assertEqual(self.heard.people, [f"+{CAPULET} verified", f"-{CAPULET}"])
+
+
+class ByWebSocket(Visiting):
+    """The same over a WebSocket path of the HTTPS port (RFC 7395), and what is different there."""
+
+    def serve(self, configuration: dict[str, Any], *domains: str) -> Federation:
+        """The listener is a path."""
+        listener = configuration["services"]["e2e"]["listeners"]["lan"]
+        listener |= {"endpoint": "", "websocket_path": "/e2e"}
+        federation = super().serve(configuration, *domains)
+        reactor = federation.network.reactor
+        place = WebSocketPlace(f"wss://{CAPULET}/e2e", TCP4ClientEndpoint(reactor, ADDRESSES[CAPULET], 443))
+        self.place = place
+        self.juliet = self.visitor(JULIET)
+        return federation
+
+    def visitor(self, name: str, policy: Policy = Policy.VERIFIED) -> Peers:
+        """Goes by WebSocket."""
+        visitor = super().visitor(name, policy)
+        if place := getattr(self, "place", None):
+            visitor._whereabouts.endpoint = lambda name: place  # type: ignore[method-assign]
+        return visitor
+
+    def test_framing(self) -> None:
+        """One stanza a message, and no features but EXTERNAL: TLS is there already."""
+        self.serve(listener(CAPULET))
+        self.say()
+        [stream] = self.juliet.streams()
+        self.assertIsInstance(stream.connection.stream.framing, MessageFraming)
+        self.assertEqual((stream.trust, stream.connection.stream.mechanism), (Trust.VERIFIED, "EXTERNAL"))
+
+    def test_clients_path(self) -> None:
+        """The path is the only one: on that of clients a stream is a client's."""
+        self.serve(listener(CAPULET))
+        self.place = WebSocketPlace(f"wss://{CAPULET}/ws", self.place.endpoint)
+        self.juliet = self.visitor(JULIET)
+        self.say()
+        self.federation.network.advance(40)
+        self.assertEqual((len(self.heard.bounced), self.heard.bodies), (1, []))
+
+    def test_no_such_path(self) -> None:
+        """Where there is no WebSocket, the answer says so."""
+        self.serve(listener(CAPULET))
+        self.place = WebSocketPlace(f"wss://{CAPULET}/nothing", self.place.endpoint)
+        self.juliet = self.visitor(JULIET)
+        self.say()
+        self.assertIn("404", self.heard.bounced[0][1])
+
+    def test_no_answer(self) -> None:
+        """A server that accepts the connection and says nothing is not waited for for ever."""
+        self.serve(listener(CAPULET))
+        self.federation.network.reactor.callLater(0.0, lambda: None)
+        silent = TCP4ClientEndpoint(self.federation.network.reactor, "127.0.0.77", 443)
+        quiet = Factory.forProtocol(Protocol)
+        port = self.successResultOf(
+            TCP4ServerEndpoint(self.federation.network.reactor, 443, interface="127.0.0.77").listen(quiet)
+        )
+        self.place = WebSocketPlace(f"wss://{CAPULET}/e2e", silent)
+        self.juliet = self.visitor(JULIET)
+        self.say()
+        self.federation.network.advance(11)
+        self.assertIn("no WebSocket within 10 s", self.heard.bounced[0][1])
+        port.stopListening()
+
+
+class BehindProxy(SynchronousTestCase):
+    """Where a reverse proxy ends TLS, nobody has shown us anything."""
+
+    def test_plain_at_most(self) -> None:
+        """However the proxy vouches for the visitor: its stream is plain, and only where that is enough it is let in."""
+        for trust, words in (("first-use", "wanted both, because the policy here is first-use"), ("plain", "features")):
+            with self.subTest(trust=trust):
+                configuration = listener(CAPULET, trust)
+                configuration["services"]["e2e"]["listeners"]["lan"] |= {"endpoint": "", "websocket_path": "/e2e"}
+                configuration["services"]["http"] = {"endpoint": "tcp:8080:interface=127.0.0.2", "tls": "behind-proxy"}
+                federation = Federation(CAPULET, configuration={CAPULET: configuration})
+                self.addCleanup(federation.cleanup)
+                reactor = federation.network.reactor
+                factory = StreamClientFactory(f"ws://{CAPULET}/e2e", None, reactor, 10_000)
+                TCP4ClientEndpoint(reactor, ADDRESSES[CAPULET], 8080).connect(factory)
+                federation.network.pump()
+                wire = self.successResultOf(factory.opened)
+                received: list[bytes] = []
+                wire.message = received.append  # type: ignore[assignment, method-assign]
+                wire.write([f"<open xmlns='{C2S.framing}' to='{CAPULET}' from='{JULIET}' version='1.0'/>".encode()])
+                federation.network.pump()
+                self.assertIn(words.encode(), b"".join(received))
+                wire.abort()
+                federation.network.pump()
 
 
 class Between(SynchronousTestCase):

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 from OpenSSL import SSL
 from twisted.internet import protocol
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint, ISystemHandle
 
-from xmppfed.core.framing import E2E
+from xmppfed.core.framing import E2E, MessageFraming
 from xmppfed.core.negotiation.feature import Feature
 from xmppfed.core.stream import Stream
 from xmppfed.core.streamframing import StreamFraming
@@ -30,6 +32,7 @@ from xmppfed.net.tcp import (
     StreamServerFactory,
     StreamServerProtocol,
     connect_without_tls,
+    connected,
     hand_over,
     under_tls,
 )
@@ -38,11 +41,14 @@ from xmppfed.net.tls import (
     client_connection_creator,
     server_connection_creator,
     tls_client_factory,
+    tls_endpoint,
     tls_server_factory,
 )
+from xmppfed.net.websocket import StreamClientFactory
+from xmppfed.net.websocket import StreamServerProtocol as WebSocketServerProtocol
 from xmppfed.timeouts import Timeouts
 
-__all__ = ["Caller", "Listener", "Local"]
+__all__ = ["Caller", "Door", "Listener", "Local", "Place", "WebSocketPlace"]
 
 _FIRST_LIMIT = 10_000  # bytes of a stanza of somebody whom we do not know yet
 
@@ -74,12 +80,19 @@ class Local:
         )
 
     def connection(
-        self, wire: Wire, choose: Choose, beneath: Beneath, name: str = "", features: Sequence[Feature] = ()
+        self,
+        wire: Wire,
+        choose: Choose,
+        beneath: Beneath,
+        name: str = "",
+        features: Sequence[Feature] = (),
+        framing: type[MessageFraming] | type[StreamFraming] = StreamFraming,
     ) -> Connection[PeerStream]:
         """The connection of a stream that begins: to `name`, or from somebody."""
         own = partial(PeerStream, choose, beneath, self.streams, name=name)
-        framing = StreamFraming(E2E, _FIRST_LIMIT)
-        stream = Stream(framing, features, receiving=not name, new_id=partial(secrets.token_hex, 16), limit=self.limit)
+        stream = Stream(
+            framing(E2E, _FIRST_LIMIT), features, receiving=not name, new_id=partial(secrets.token_hex, 16), limit=self.limit
+        )
         clock: IReactorTime = self.reactor
         return Connection(stream, wire, own, clock, self.timeouts, self.timeouts.server_silence)
 
@@ -133,6 +146,36 @@ class _Secured:
         return self._host if to is None or same(to, self._host.address) else None
 
 
+class Door:
+    """Takes the streams of a WebSocket path (RFC 7395). They are under TLS from the beginning, or what is in front ends it: then
+    nobody has shown us anything, and they are plain."""
+
+    def __init__(self, local: Local, hosts: Choose) -> None:
+        """`hosts` says who is meant, as for a `Listener`."""
+        self._local = local
+        self._hosts = hosts
+
+    def accept(self, protocol: WebSocketServerProtocol, first: bytes) -> Connection[PeerStream] | None:
+        """The stream of a WebSocket that has opened; every end masks who opens one (RFC 6455, 5.1)."""
+        if not protocol.require_masks():
+            return None
+        beneath = self._local.beneath(protocol.transport, can_start_tls=False)
+        connection = self._local.connection(protocol, self._hosts, beneath, framing=MessageFraming)
+        connection.owner.settled.addErrback(lambda _: None)  # the log and the peer have the reason
+        return connection
+
+
+@dataclass(frozen=True, slots=True)
+class WebSocketPlace:
+    """Where a peer takes streams over WebSocket: its URL, which begins with `wss:`, and how its port is connected to."""
+
+    url: str
+    endpoint: IStreamClientEndpoint
+
+
+Place = IStreamClientEndpoint | WebSocketPlace
+
+
 class Caller:
     """Opens streams, in the name of one of us."""
 
@@ -140,41 +183,68 @@ class Caller:
         self._local = local
         self._host = host
 
-    async def call(self, name: str, endpoint: IStreamClientEndpoint) -> PeerStream:
+    async def call(self, name: str, place: Place) -> PeerStream:
         """A stream with `name` on which stanzas may pass. Raises StreamEnded, which says how far it came."""
         try:
-            wire = await connect_without_tls(endpoint)
-            beneath = self._local.beneath(wire.transport, can_start_tls=True)
-            first = self._stream(name, wire, beneath)
-            first.open(None)
-            if await first.settled:
-                return first
-            return await self._under_tls(name, wire)
+            if isinstance(place, WebSocketPlace):
+                return await self._by_websocket(name, place)
+            return await self._by_tcp(name, place)
         except StreamEnded:
             raise
         except ConnectionError as error:
             raise StreamEnded(str(error)) from None
 
-    async def _under_tls(self, name: str, wire: Any) -> PeerStream:
+    async def _by_websocket(self, name: str, place: WebSocketPlace) -> PeerStream:
+        local = self._local
+        host = urlsplit(place.url).hostname or ""
+        factory = StreamClientFactory(place.url, None, local.reactor, _FIRST_LIMIT, local.timeouts)
+        creator = client_connection_creator(host, self._host.certificate, local.trust)
+        await connected(tls_endpoint(local.reactor, place.endpoint, creator), factory)
+        factory.opened.addTimeout(local.timeouts.upgrade, local.reactor)
+        try:
+            wire = await factory.opened
+        except TimeoutError:
+            raise ConnectionError(f"no WebSocket within {local.timeouts.upgrade:.0f} s") from None
+        return await self._protected(name, wire, MessageFraming)
+
+    async def _by_tcp(self, name: str, endpoint: IStreamClientEndpoint) -> PeerStream:
+        wire = await connect_without_tls(endpoint)
+        beneath = self._local.beneath(wire.transport, can_start_tls=True)
+        first = self._stream(name, wire, beneath)
+        first.open(None)
+        if await first.settled:
+            return first
         local = self._local
         creator = client_connection_creator("", self._host.certificate, local.trust)
         factory = protocol.Factory.forProtocol(StreamClientProtocol)
         factory.noisy = False
         secured = hand_over(wire.let_go(), tls_client_factory(creator, factory, local.reactor)).wrappedProtocol
         await under_tls(secured, local.reactor, local.timeouts.connect)
-        beneath = local.beneath(secured.transport, can_start_tls=False)
+        return await self._protected(name, secured)
+
+    async def _protected(
+        self, name: str, wire: Any, framing: type[MessageFraming] | type[StreamFraming] = StreamFraming
+    ) -> PeerStream:
+        """The stream under TLS, if the peer is who we meant: nothing is said before that is known."""
+        beneath = self._local.beneath(wire.transport, can_start_tls=False)
         try:
             trust = self._host.judge(name, beneath)
         except TrustRefused as refused:
-            secured.abort()
+            wire.abort()
             raise StreamEnded(str(refused), loud=refused.loud) from None
-        second = self._stream(name, secured, beneath)
+        second = self._stream(name, wire, beneath, framing)
         second.open(trust)
         await second.settled
         return second
 
-    def _stream(self, name: str, wire: Any, beneath: Beneath) -> PeerStream:
+    def _stream(
+        self,
+        name: str,
+        wire: Any,
+        beneath: Beneath,
+        framing: type[MessageFraming] | type[StreamFraming] = StreamFraming,
+    ) -> PeerStream:
         features = initiating_features(self._host, name, beneath)
-        connection = self._local.connection(wire, lambda _: self._host, beneath, name, features)
+        connection = self._local.connection(wire, lambda _: self._host, beneath, name, features, framing)
         wire.attach(connection)
         return connection.owner

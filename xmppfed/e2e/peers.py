@@ -13,12 +13,12 @@ from functools import partial
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IStreamClientEndpoint
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from xmppfed.core.stanza import Stanza
-from xmppfed.e2e.connecting import Caller, Local
+from xmppfed.e2e.connecting import Caller, Local, Place
 from xmppfed.e2e.queue import Queue
 from xmppfed.e2e.stream import Beneath, PeerStream, StreamEnded
 from xmppfed.e2e.trust import Acquaintance, Policy, Trust, TrustRefused, TrustStore, judge, name_key
@@ -59,7 +59,7 @@ class Audience(Protocol):
 class Whereabouts(Protocol):
     """Where peers are."""
 
-    def endpoint(self, name: str) -> IStreamClientEndpoint:
+    def endpoint(self, name: str) -> Place:
         """Where a peer is connected to. Raises StreamEnded when nobody knows."""
         ...
 
@@ -71,7 +71,7 @@ class Whereabouts(Protocol):
 class Nowhere:
     """For those who only are called, by anybody from anywhere."""
 
-    def endpoint(self, name: str) -> IStreamClientEndpoint:
+    def endpoint(self, name: str) -> Place:
         """See `Whereabouts.endpoint`."""
         raise StreamEnded(f"nobody knows where {name} is")
 

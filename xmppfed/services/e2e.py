@@ -7,8 +7,9 @@ stream. Nothing that comes so is sent on to an account or to another server, and
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from twisted.application.service import MultiService
 from twisted.application.strports import service as listening
@@ -18,19 +19,22 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 
 from xmppfed.core.jid import JID, domain_or_nothing
 from xmppfed.core.stanza import Stanza
-from xmppfed.e2e.connecting import Listener, Local
+from xmppfed.e2e.connecting import Door, Listener, Local, Place, WebSocketPlace
 from xmppfed.e2e.peers import Peers
 from xmppfed.e2e.stream import PeerStream, StreamEnded
 from xmppfed.e2e.trust import Acquaintance, Policy, TrustStore, name_key
 from xmppfed.errors import JIDError, StanzaError, StreamCondition, StreamError
 from xmppfed.net.admission import Admission
 from xmppfed.net.tls import ServerContexts, TrustRoots
+from xmppfed.net.websocket import Acceptor
 from xmppfed.options_e2e import EVERYBODY, E2EListenerOptions, E2EOptions
 from xmppfed.routing.router import Router
 
 __all__ = ["E2E", "Offered"]
 
 _MOST_SEEN = 1000
+_HTTPS = 443
+AddDoor = Callable[[bytes, Acceptor], None]
 
 
 class E2E(MultiService):
@@ -39,9 +43,16 @@ class E2E(MultiService):
     name = "e2e"
 
     def __init__(
-        self, options: E2EOptions, local: Local, store: TrustStore, contexts: ServerContexts | None, router: Router
+        self,
+        options: E2EOptions,
+        local: Local,
+        store: TrustStore,
+        contexts: ServerContexts | None,
+        router: Router,
+        add_door: AddDoor,
     ) -> None:
-        """`contexts` has the certificates that the domains show; there is none only where no domain is offered."""
+        """`contexts` has the certificates that the domains show; there is none only where no domain is offered. `add_door`
+        gives us a path of the HTTPS port."""
         super().__init__()
         self._local = local
         self._contexts = contexts
@@ -50,7 +61,7 @@ class E2E(MultiService):
         for listener in options.listeners.values():
             domains = [Offered(domain, listener, options.peers, local, store, router) for domain in listener.offer]
             self.offered |= {offered.domain: offered for offered in domains}
-            self._listen(listener.endpoint, {offered.domain: offered.peers for offered in domains})
+            self._listen(listener, {offered.domain: offered.peers for offered in domains}, add_door)
         self.reload(local.trust)
 
     def reload(self, trust: TrustRoots) -> None:
@@ -77,15 +88,18 @@ class E2E(MultiService):
         ended = self._local.stop()
         return stopped.addCallback(lambda _: ended)
 
-    def _listen(self, endpoint: str, hosts: Mapping[str, Peers]) -> None:
+    def _listen(self, options: E2EListenerOptions, hosts: Mapping[str, Peers], add_door: AddDoor) -> None:
         """Who does not say whom it means gets the one that is there."""
         alone = next(iter(hosts.values())) if len(hosts) == 1 else None
 
         def meant(to: str | None) -> Peers | None:
             return alone if to is None else hosts.get(domain_or_nothing(to))
 
-        factory = Listener(self._local, meant, self._admission).factory
-        listening(endpoint, factory, reactor=self._local.reactor).setServiceParent(self)
+        if options.endpoint:
+            factory = Listener(self._local, meant, self._admission).factory
+            listening(options.endpoint, factory, reactor=self._local.reactor).setServiceParent(self)
+        if options.websocket_path:
+            add_door(options.websocket_path[1:].encode(), Door(self._local, meant))
 
 
 class Offered:
@@ -155,11 +169,15 @@ class Offered:
 
     # Where peers are.
 
-    def endpoint(self, name: str) -> IStreamClientEndpoint:
+    def endpoint(self, name: str) -> Place:
         """See `Whereabouts.endpoint`."""
         found = self._endpoints.get(name_key(name))
         if found is None:
             raise StreamEnded(f"{name} has left, and is not among [services.e2e.peers]")
+        if found.startswith("wss:"):
+            url = urlsplit(found)
+            host, port = (url.hostname or "").replace(":", "\\:"), url.port or _HTTPS
+            return WebSocketPlace(found, clientFromString(self._reactor, f"tcp:{host}:{port}"))
         endpoint: IStreamClientEndpoint = clientFromString(self._reactor, found)
         return endpoint
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from twisted.application.internet import StreamServerEndpointService
@@ -26,7 +27,7 @@ from xmppfed.net.peer import PeerCertificate, channel_bindings, judge, own_leaf
 from xmppfed.net.proxies import Presented, TrustedProxies, Word
 from xmppfed.net.proxyport import listen
 from xmppfed.net.tls import ServerContexts, tls_server_factory
-from xmppfed.net.websocket import StreamServerFactory, StreamServerProtocol
+from xmppfed.net.websocket import Acceptor, StreamServerFactory, StreamServerProtocol
 from xmppfed.services.intake import FIRST_LIMIT, StreamService, take
 from xmppfed.timeouts import Timeouts
 
@@ -78,10 +79,17 @@ class HTTPService(MultiService):
         protocol = FastStreamServerProtocol if fast_path else StreamServerProtocol
         self.refused: deque[str] = deque(maxlen=16)
         """Why handshakes for WebSocket were refused, the last of them."""
-        made = StreamServerFactory(self, reactor, timeouts, FIRST_LIMIT, admission, protocol, proxies)
-        streams = StreamResource(made, self.refused)
+        self._streams = partial(
+            StreamServerFactory,
+            clock=reactor,
+            timeouts=timeouts,
+            first_limit=FIRST_LIMIT,
+            admission=admission,
+            protocol=protocol,
+            proxies=proxies,
+        )
         for path in PATHS:
-            self.root.putChild(path, streams)
+            self.add_door(path, self)
         factory: Any = HTTPPort(self.root, reactor, timeouts, admission)
         if not behind_proxy:
             assert contexts is not None  # the configuration demands certificates
@@ -89,6 +97,10 @@ class HTTPService(MultiService):
         speakers = proxies if proxy_protocol else None
         self._port: StreamServerEndpointService = listen(reactor, endpoint, factory, speakers, timeouts.handshake)
         self._port.setServiceParent(self)
+
+    def add_door(self, path: bytes, acceptor: Acceptor) -> None:
+        """Give `acceptor` the WebSockets that are opened at a path of one segment."""
+        self.root.putChild(path, StreamResource(self._streams(acceptor), self.refused))
 
     def take(self, service: StreamService) -> None:
         """Give `service` the streams of its kind."""
