@@ -136,11 +136,12 @@ def _text(text: str, namespace: str) -> str:
 
 
 class StreamError(XMPPFedError):
-    """Ends a stream (RFC 6120, 4.9). `details` is the character data of the condition (`see-other-host`)."""
+    """Ends a stream (RFC 6120, 4.9). `details` is the character data of the condition (`see-other-host`), `specific` an
+    element of the application (RFC 6120, 4.9.4)."""
 
-    def __init__(self, condition: StreamCondition, text: str = "", details: str = "") -> None:
-        super().__init__(condition, text, details)
-        self.condition, self.text, self.details = condition, text, details
+    def __init__(self, condition: StreamCondition, text: str = "", details: str = "", specific: str = "") -> None:
+        super().__init__(condition, text, details, specific)
+        self.condition, self.text, self.details, self.specific = condition, text, details, specific
 
     def __str__(self) -> str:
         return f"{self.condition.value}: {self.text}" if self.text else self.condition.value
@@ -148,7 +149,8 @@ class StreamError(XMPPFedError):
     def to_xml(self) -> str:
         """The `<stream:error/>` element, complete with its own declaration of the prefix."""
         condition = f"<{self.condition.value} xmlns='{NS_STREAM_ERRORS}'>{escape(self.details)}</{self.condition.value}>"
-        return f"<stream:error xmlns:stream='{NS_STREAM}'>{condition}{_text(self.text, NS_STREAM_ERRORS)}</stream:error>"
+        text = _text(self.text, NS_STREAM_ERRORS)
+        return f"<stream:error xmlns:stream='{NS_STREAM}'>{condition}{text}{self.specific}</stream:error>"
 
 
 class StanzaError(XMPPFedError):

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from xmppfed.core.element import Element
 from xmppfed.core.framing import Opening
 from xmppfed.core.jid import JID
+from xmppfed.core.ledger import Ledger
 from xmppfed.core.sasl.steps import Claim
 from xmppfed.core.stanza import Stanza
 from xmppfed.errors import SASLError, StanzaError, StreamError
 
 __all__ = [
+    "Acknowledged",
     "AuthFailed",
     "AuthRequested",
     "Authenticated",
@@ -23,12 +25,15 @@ __all__ = [
     "Event",
     "KeyVerified",
     "KeysRequested",
+    "Managed",
     "NonzaReceived",
     "OpenRequested",
     "Pair",
     "PairRefused",
     "PairVerified",
     "Passed",
+    "Resumed",
+    "ResumptionFailed",
     "StanzaReceived",
     "StrangerAsked",
     "StreamClosed",
@@ -178,6 +183,36 @@ class PairRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class Managed:
+    """From now on stanzas are counted in this ledger (XEP-0198, 3); with an id, its session can be resumed."""
+
+    ledger: Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """This stream goes on for the session of the ledger (XEP-0198, 5), where it has told what the peer has handled. The rest
+    is to be sent again, which a former stream that still stands may not do any more."""
+
+    ledger: Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class ResumptionFailed:
+    """The session of the ledger is not resumed on this stream. If the peer has `known` it, the ledger has been told what was
+    handled; if it is `busy`, another stream is about to resume it."""
+
+    ledger: Ledger
+    known: bool
+    busy: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """The peer has said how much of what we sent it has handled."""
+
+
+@dataclass(frozen=True, slots=True)
 class Established:
     """Negotiation is done; stanzas may pass."""
 
@@ -242,6 +277,10 @@ Event = (
     | KeyVerified
     | PairVerified
     | PairRefused
+    | Managed
+    | Resumed
+    | ResumptionFailed
+    | Acknowledged
     | Established
     | StanzaReceived
     | Passed

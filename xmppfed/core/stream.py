@@ -23,6 +23,8 @@ from xmppfed.core.events import (
 )
 from xmppfed.core.framing import Closing, Framing, Item, Opening
 from xmppfed.core.jid import JID
+from xmppfed.core.ledger import NS as NS_SM
+from xmppfed.core.ledger import REQUEST, Ledger
 from xmppfed.core.namespaces import NS_STREAM, NS_STREAM_ERRORS
 from xmppfed.core.negotiation.feature import Feature
 from xmppfed.core.stanza import Stanza
@@ -34,6 +36,7 @@ __all__ = ["Input", "State", "Stream"]
 _LANG = re.compile(r"[A-Za-z0-9]{1,8}(-[A-Za-z0-9]{1,8}){0,4}")
 _FEATURES = f"{{{NS_STREAM}}}features"
 _ERROR = f"{{{NS_STREAM}}}error"
+_ACKNOWLEDGEMENT = f"{{{NS_SM}}}a"
 
 
 class State(Enum):
@@ -99,6 +102,7 @@ class Stream:
         self.bidirectional = False  # between servers: both sides may send stanzas (XEP-0288)
         self.open_to_all = False  # end-to-end: stanzas may pass without SASL, once nothing is left that must be negotiated
         self.legacy = False  # end-to-end: the peer's header had no version; there are no features, and no TLS
+        self.ledger: Ledger | None = None  # what is counted and acknowledged, if that was agreed on (XEP-0198)
         self.id = ""
         self.lang: str | None = None
         self.offered: Element | None = None
@@ -155,6 +159,8 @@ class Stream:
             text = f"This stanza has {len(data)} bytes; {self.remote} takes {self.peer_limit} at most."
             raise StanzaError(StanzaCondition.POLICY_VIOLATION, text=text)
         self._out.append(data)
+        if self.ledger is not None:
+            self.ledger.sent(stanza, len(data))
         return True
 
     def fail(self, error: StreamError) -> None:
@@ -164,6 +170,7 @@ class Stream:
         if not self._header_sent:
             self._write_header(Opening(sender=self.local or None, to=self.remote, id=self._new_id(), version="1.0"))
         if self.state is not State.CLOSING:
+            self._acknowledge()
             if not self.legacy:  # whose peers know no errors
                 self.write(error.to_xml())
             self._out.append(self.framing.closing())
@@ -179,6 +186,7 @@ class Stream:
         if self.state in _ENDED:
             return
         if self._header_sent or see_other_uri:
+            self._acknowledge()
             self._out.append(self.framing.closing(see_other_uri))
             self.state = State.CLOSING if self.state is State.ESTABLISHED else State.ABANDONED
         else:
@@ -187,6 +195,13 @@ class Stream:
     def connection_lost(self) -> None:
         """The transport is gone; late answers of the owner change nothing any more."""
         self.state = State.CLOSED
+
+    def _acknowledge(self) -> None:
+        """Say at the end what we have handled, so that it is not sent again (XEP-0198, 4), and ask the same."""
+        if self.ledger is not None:
+            self.write(self.ledger.answer())
+            if self.ledger.unacknowledged:
+                self.write(REQUEST)
 
     # What features call.
 
@@ -354,18 +369,25 @@ class Stream:
         self._violation(Input.NONZA)
 
     def _too_late(self, element: Element) -> None:
-        """We have said all that we will say: who negotiates now gets no answer."""
+        """We have said all that we will say: who negotiates now gets no answer. What the peer has handled we still hear."""
+        if self.ledger is not None and element.tag == _ACKNOWLEDGEMENT:
+            self._nonza(element)
 
     def _early_stanza(self, stanza: Stanza) -> None:
+        """A peer that knows us may speak on a bidirectional stream while we are still asking for something."""
         if self._offer_stanza(stanza):
             return
         if self.receiving and self.open_to_all and not any(feature.required for feature in self._features):
             self.establish()  # the peer wants nothing of what is offered
             self._stanza(stanza)
+        elif self.authenticated and self.bidirectional:
+            self.emit(StanzaReceived(stanza))
         else:
             self._violation(Input.STANZA)
 
     def _stanza(self, stanza: Stanza) -> None:
+        if self.ledger is not None:
+            self.ledger.took()
         if stanza.kind != "iq" or not self._offer_stanza(stanza):
             self.emit(StanzaReceived(stanza))
 
@@ -437,6 +459,7 @@ _TABLE: dict[tuple[State, Input], Callable[..., None]] = {
     (State.ESTABLISHED, Input.STANZA): Stream._stanza,
     (State.CLOSING, Input.STANZA): Stream._stanza,
     (State.CLOSING, Input.NONZA): Stream._too_late,
+    (State.ABANDONED, Input.NONZA): Stream._too_late,
     (State.ABANDONED, Input.CLOSING): Stream._peer_closed,
     **{(state, Input.ERROR): Stream._peer_error for state in _OPEN},
     **{(state, Input.CLOSING): Stream._peer_closed for state in _OPEN},

@@ -185,7 +185,7 @@ class InitiatingDialback(_Judging):
             return
         if valid:
             stream.prove(None, "dialback")
-            stream.establish()
+            stream.advance()  # no features follow: what is left of those that came may be asked for now
         else:
             raise StreamError(StreamCondition.NOT_AUTHORIZED, reason)
 
