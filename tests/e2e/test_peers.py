@@ -12,6 +12,7 @@ from twisted.logger import capturedLogs
 
 from tests.e2e.ends import JULIET, PORT, ROMEO, TIMEOUTS, End, EndsCase
 from xmppfed.core.framing import E2E
+from xmppfed.e2e.session import new_ledger
 from xmppfed.e2e.store import MemoryTrustStore
 from xmppfed.e2e.stream import StreamEnded
 from xmppfed.e2e.trust import Acquaintance, Policy, Trust
@@ -232,6 +233,7 @@ class Judging(EndsCase):
             self.network.pump()
             [kept] = romeo.store.all()
             self.assertAlmostEqual(kept.last_seen, seen, delta=60)
+            self.network.advance(2)
             self.network.cut()
             self.network.pump()
 
@@ -358,6 +360,143 @@ class Crossing(EndsCase):
         juliet.say("hello", ROMEO)
         self.assertEqual(len(juliet.heard.bounced), 1)
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+
+
+class Breaking(EndsCase):
+    """X4: stream management between two of ours: a connection that breaks loses nothing, and nothing comes twice."""
+
+    def talking(self, delay: float = 0.05) -> tuple[End, End]:
+        """Two ends with a stream between them."""
+        self.network.delay(delay)
+        juliet, romeo = self.pair()
+        juliet.say("0", ROMEO)
+        self.network.advance(2)
+        return juliet, romeo
+
+    def test_cut(self) -> None:
+        """What was under way both ways when the connection broke arrives on the next one, once and in order."""
+        juliet, romeo = self.talking()
+        for number in range(1, 6):
+            juliet.say(str(number), ROMEO)
+            romeo.say(str(number), JULIET)
+            self.network.advance(0.04)
+        self.network.cut()
+        juliet.say("6", ROMEO)
+        romeo.say("6", JULIET)
+        self.network.advance(10)
+        self.assertEqual((bodies(romeo), bodies(juliet)), ([*"0123456"], [*"123456"]))
+        self.assertEqual((juliet.heard.bounced, romeo.heard.bounced), ([], []))
+
+    @given(
+        st.lists(st.tuples(st.sampled_from("jrc"), st.floats(0, 0.4)), min_size=1, max_size=14), st.sampled_from([0.0, 0.03, 0.2])
+    )
+    def test_any_history(self, steps: list[tuple[str, float]], delay: float) -> None:
+        """Whoever says what, and whenever the connection breaks (c): nothing is lost without a word, and the order is kept."""
+        self.setUp()
+        self.network.delay(delay)
+        juliet, romeo = self.pair()
+        wanted: dict[str, list[str]] = {"j": [], "r": []}
+        for number, (step, pause) in enumerate(steps):
+            if step == "c":
+                self.network.cut()
+            else:
+                wanted[step].append(str(number))
+                juliet.say(str(number), ROMEO) if step == "j" else romeo.say(str(number), JULIET)
+            self.network.advance(pause)
+        self.network.advance(30)
+        for end, other, who in ((romeo, juliet, "j"), (juliet, romeo, "r")):
+            came = bodies(end)
+            self.assertEqual(sorted({*came, *(body for body, _ in other.heard.bounced)}, key=int), wanted[who])
+            self.assertEqual(came, sorted(came, key=int))
+        self.network.advance(700)
+        self.clean()
+        self.ports, self.ends = [], []
+
+    def test_half_open(self) -> None:
+        """One end knows that the connection broke, the other does not: the session goes on all the same."""
+        juliet, romeo = self.talking()
+        [link] = self.network.links
+        link.frozen = True
+        romeo.say("lost on the way", JULIET)
+        juliet.say("too", ROMEO)
+        [stream] = juliet.peers.streams()
+        stream.connection.cut("the cable broke")
+        self.network.advance(10)
+        self.assertEqual((bodies(romeo), bodies(juliet)), (["0", "too"], ["lost on the way"]))
+        self.assertEqual((len(juliet.peers.streams()), len(romeo.peers.streams())), (1, 1))
+
+    def test_never_again(self) -> None:
+        """What nobody acknowledged returns when no stream comes in time, and says that it may have arrived."""
+        juliet, romeo = self.talking()
+        romeo.say("perhaps", JULIET)
+        self.network.cut()
+        self.network.blackhole(juliet.place, romeo.place)
+        self.network.advance(70)
+        self.assertEqual([body for body, _ in romeo.heard.bounced], ["perhaps"])
+        self.assertEqual(juliet.heard.bounced, [])
+
+    def test_session_is_forgotten(self) -> None:
+        """X5: a session with nothing to say is kept for ten minutes, and then there is a new one."""
+        juliet, romeo = self.talking()
+        [stream] = juliet.peers.streams()
+        ledger = stream.ledger
+        assert ledger is not None
+        for seconds, same in ((500, True), (700, False)):
+            self.network.cut()
+            self.network.advance(seconds)
+            juliet.say("again", ROMEO)
+            self.network.advance(2)
+            [stream] = juliet.peers.streams()
+            self.assertEqual(stream.ledger is ledger, same)
+        self.assertEqual(bodies(romeo), ["0", "again", "again"])
+
+    def test_somebody_elses(self) -> None:
+        """Nobody resumes the session of somebody else, whatever id it says."""
+        juliet, romeo = self.talking()
+        tybalt = self.end("tybalt@verona", "192.0.2.3")
+        [stream] = juliet.peers.streams()
+        assert stream.ledger is not None
+        stolen = new_ledger(stream.ledger.id, TIMEOUTS)
+        romeo.say("for juliet", JULIET)
+        self.network.cut()
+        tybalt.peers._peer(ROMEO).session.keep(stolen)
+        tybalt.say("mine", ROMEO)
+        self.network.advance(10)
+        self.assertEqual((bodies(tybalt), bodies(juliet)), ([], ["for juliet"]))
+        self.assertIsNot(tybalt.peers.streams()[0].ledger, stolen)
+
+    def test_full(self) -> None:
+        """X5: of a peer that acknowledges nothing, no more than so much is kept; the rest waits its turn in the queue."""
+        juliet, romeo = self.talking()
+        [stream] = juliet.peers.streams()
+        assert stream.ledger is not None
+        stream.ledger.most_stanzas = 10
+        for number in range(1, 31):
+            juliet.say(str(number), ROMEO)
+        self.assertEqual(len(stream.ledger.unacknowledged), 10)
+        self.network.advance(5)
+        self.assertEqual(bodies(romeo), [str(number) for number in range(31)])
+
+    def test_asked_at_once(self) -> None:
+        """After fifty stanzas we ask at once, and not after a second."""
+        juliet, _ = self.talking(0.0)
+        [stream] = juliet.peers.streams()
+        assert stream.ledger is not None
+        for number in range(50):
+            juliet.say(str(number), ROMEO)
+        self.network.pump()
+        self.assertEqual(len(stream.ledger.unacknowledged), 0)
+
+    def test_lies(self) -> None:
+        """A peer that acknowledges more than was sent gets undefined-condition (XEP-0198, 6)."""
+        juliet, romeo = self.talking()
+        [stream] = romeo.peers.streams()
+        with capturedLogs() as events:
+            stream.connection.stream.write("<a xmlns='urn:xmpp:sm:3' h='999'/>")
+            stream.connection.flush()
+            self.network.advance(1)
+        self.assertTrue(any("undefined-condition" in str(event.get("reason")) for event in events))
+        self.assertEqual(juliet.peers.streams(), [])
 
 
 class _Never:

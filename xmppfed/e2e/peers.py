@@ -5,9 +5,10 @@ A queue belongs to a peer and not to a stream, so that streams can cross, break 
 
 from __future__ import annotations
 
+import hmac
 import random
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
@@ -17,9 +18,11 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from xmppfed.core.ledger import Ledger
 from xmppfed.core.stanza import Stanza
 from xmppfed.e2e.connecting import Caller, Local, Place
 from xmppfed.e2e.queue import Queue
+from xmppfed.e2e.session import Session, new_ledger
 from xmppfed.e2e.stream import Beneath, PeerStream, StreamEnded
 from xmppfed.e2e.trust import Acquaintance, Policy, Trust, TrustRefused, TrustStore, judge, name_key
 from xmppfed.errors import StanzaCondition, StanzaError, StreamCondition, StreamError
@@ -86,6 +89,7 @@ class _Peer:
 
     name: str
     queue: Queue
+    session: Session
     streams: list[PeerStream] = field(default_factory=list)
     leaving: set[PeerStream] = field(default_factory=set)
     sent: dict[PeerStream, deque[tuple[float, Stanza]]] = field(default_factory=dict)
@@ -95,6 +99,11 @@ class _Peer:
     calling: Deferred[object] | None = None
     tries: int = 0
     retry: IDelayedCall | None = None
+
+    @property
+    def has_something_to_say(self) -> bool:
+        """Whether a stream is needed."""
+        return bool(self.queue) or (self.session.ledger is not None and bool(self.session.ledger.unacknowledged))
 
 
 class Peers:
@@ -174,6 +183,28 @@ class Peers:
             raise TrustRefused(f"{text}. Somebody may be posing as it.", loud=True)
         return trust
 
+    def later(self, seconds: float, act: Callable[[], object]) -> IDelayedCall:
+        """See `Host.later`."""
+        call: IDelayedCall = self._local.reactor.callLater(seconds, act)
+        return call
+
+    def new_ledger(self, id: str) -> Ledger:
+        """See `Host.new_ledger`."""
+        return new_ledger(id, self._local.timeouts)
+
+    def former(self, name: str) -> Ledger | None:
+        """See `Host.former`."""
+        return self._peer(name).session.take()
+
+    def find(self, name: str, id: str) -> Ledger:
+        """See `Host.find`: the peer may know better than we that the former stream is broken."""
+        peer = self._peer(name)
+        for stream in [*peer.streams, *peer.leaving]:
+            if stream.ledger is not None and hmac.compare_digest(stream.ledger.id.encode(), id.encode()):
+                peer.session.keep(stream.ledger)
+                stream.hand_over()
+        return peer.session.find(id, yields=_precedes(name, self.address))
+
     async def names_at(self, address: str) -> Collection[str] | None:
         """See `Host.names_at`."""
         return await self._whereabouts.names_at(address)
@@ -185,6 +216,7 @@ class Peers:
         self._remember(stream)
         peer.crossed = self._local.reactor.seconds()
         peer.sent[stream] = deque()
+        peer.queue.put_back(peer.session.end())
         self._stop_retrying(peer)
         rivals = [rival for rival in peer.streams if not (rival.legacy or stream.legacy)]
         if any(_outranks(rival, stream) for rival in rivals):
@@ -212,15 +244,21 @@ class Peers:
         if (expiry := self._expiries.pop(stream, None)) is not None and expiry.active():
             expiry.cancel()
         self.log.info("stream with {peer} has ended: {reason}", peer=printable(stream.name), reason=printable(reason))
+        if stream.ledger is not None and stream.ledger.id and not stream.closed:
+            peer.session.keep(stream.ledger)
         peer.queue.put_back(self._unsettled(peer, stream))
         if stood and not peer.streams:
             self._audience.parted(stream.name)
         if self._stopping:
             self._leave(peer)
         self._drain(peer)
-        if peer.queue and not peer.streams:
+        if peer.has_something_to_say and not peer.streams:
             self._call_later(peer)
         self._tidy(peer)
+
+    def acknowledged(self, stream: PeerStream) -> None:
+        """See `Host.acknowledged`: there is room for more."""
+        self._drain(self._peer(stream.name))
 
     # Streams.
 
@@ -256,7 +294,7 @@ class Peers:
     def _call(self, peer: _Peer) -> None:
         if self._stopping:
             self._leave(peer)
-        if not peer.queue or peer.streams or peer.leaving or peer.calling is not None or peer.retry is not None:
+        if not peer.has_something_to_say or peer.streams or peer.leaving or peer.calling is not None or peer.retry is not None:
             return
         peer.tries += 1
         calling = peer.calling = Deferred.fromCoroutine(self._make_stream(peer.name))
@@ -267,6 +305,7 @@ class Peers:
 
     def _called(self, result: object, peer: _Peer) -> None:
         peer.calling = None
+        peer.session.taken = False
         if not isinstance(result, Failure) or self._stopping:
             return
         if result.check(StreamEnded) is None:
@@ -310,6 +349,8 @@ class Peers:
         except StanzaError as error:
             self._audience.returned(stanza, error)
             return True
+        if stream.ledger is not None:
+            return True
         sent = peer.sent[stream]
         while sent and now - sent[0][0] > SETTLING:
             sent.popleft()
@@ -320,8 +361,11 @@ class Peers:
         """What was sent on a stream that ended, and may not have been read: a peer without acknowledgements drops one of two
         streams that crossed, with what is on it."""
         sent = peer.sent.pop(stream, deque())
+        ledger = stream.ledger
         if stream.closed and not stream.legacy:
             return []
+        if ledger is not None:
+            return [] if ledger.id else [entry.stanza for entry in ledger.forget()]
         now = self._local.reactor.seconds()
         if now - peer.crossed > SETTLING:
             return []
@@ -341,6 +385,7 @@ class Peers:
 
     def _give_up(self, peer: _Peer, error: StanzaError) -> None:
         peer.tries = 0
+        peer.queue.put_back(peer.session.end())
         peer.queue.give_up(error)
         self._stop_retrying(peer)
         self._tidy(peer)
@@ -351,7 +396,8 @@ class Peers:
         key = name_key(name)
         if key not in self._peers:
             queue = Queue(name, self._local.reactor, self._local.timeouts, partial(self._returned, key))
-            self._peers[key] = _Peer(name, queue)
+            session = Session(self._local.reactor, self._local.timeouts, partial(self._give_up_session, key))
+            self._peers[key] = _Peer(name, queue, session)
         return self._peers[key]
 
     def _returned(self, key: str, stanza: Stanza, error: StanzaError) -> None:
@@ -359,12 +405,24 @@ class Peers:
         if peer := self._peers.get(key):
             self._tidy(peer)
 
+    def _give_up_session(self, key: str, stanzas: Iterable[Stanza]) -> None:
+        """Nobody has gone on with a session in time: what was never acknowledged may have arrived, or not."""
+        text = f"No stream with {key} within {self._local.timeouts.queue:g} seconds; this may have arrived, or not."
+        for stanza in stanzas:
+            self._audience.returned(stanza, StanzaError(StanzaCondition.RECIPIENT_UNAVAILABLE, text=text))
+        self._tidy(self._peer(key))
+
     def _tidy(self, peer: _Peer) -> None:
         """Keep nothing of a peer with whom nothing goes on."""
-        if not (peer.queue or peer.streams or peer.leaving or peer.calling or peer.retry):
+        if not (peer.queue or peer.streams or peer.leaving or peer.calling or peer.retry or peer.session.ledger):
             self._peers.pop(name_key(peer.name), None)
 
 
 def _outranks(one: PeerStream, other: PeerStream) -> bool:
     """Whether the older of two streams stays: between two ends that have both opened one, that of the lower address."""
-    return one.opener != other.opener and one.opener.encode() < other.opener.encode()
+    return _precedes(one.opener, other.opener)
+
+
+def _precedes(one: str, other: str) -> bool:
+    """The order of i;octet (RFC 4790, 9.3)."""
+    return one.encode() < other.encode()

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from xmppfed.core.events import (
+    Acknowledged,
     AuthFailed,
     AuthRequested,
     Established,
     Event,
+    Managed,
     OpenRequested,
+    Resumed,
     StanzaReceived,
     StreamClosed,
     StreamFailed,
@@ -26,12 +31,16 @@ from xmppfed.core.events import (
 )
 from xmppfed.core.framing import Opening
 from xmppfed.core.jid import JID
+from xmppfed.core.ledger import REQUEST, Ledger
 from xmppfed.core.negotiation.feature import Feature
 from xmppfed.core.negotiation.sasl import InitiatingSASL, ReceivingSASL
+from xmppfed.core.negotiation.sm import InitiatingSM, ReceivingSM
 from xmppfed.core.negotiation.starttls import InitiatingStartTLS, ReceivingStartTLS
 from xmppfed.core.sasl.external import ExternalClient, ExternalServer
 from xmppfed.core.sasl.steps import Claim, ClientMechanism, Offer
 from xmppfed.core.stanza import Stanza
+from xmppfed.core.stream import State
+from xmppfed.e2e.session import new_id
 from xmppfed.e2e.trust import Trust, TrustRefused, bare_name, name_key
 from xmppfed.errors import JIDError, SASLCondition, SASLError, StanzaCondition, StanzaError, StreamCondition, StreamError
 from xmppfed.net.certificates import LoadedCertificate
@@ -41,6 +50,12 @@ from xmppfed.net.peer import PeerCertificate
 from xmppfed.net.websocketwire import printable
 
 __all__ = ["Beneath", "Choose", "Host", "PeerStream", "StreamEnded", "initiating_features", "same"]
+
+
+_PATIENCE = 1.0
+"""Seconds: until we ask for an acknowledgement, and until we speak on a stream whose opener has not said anything."""
+_ASK_AFTER = 50
+"""Stanzas after which we ask at once."""
 
 
 class StreamEnded(ConnectionError):
@@ -88,8 +103,28 @@ class Host(Protocol):
         """Who is announced at an IP address; None when anybody may come from anywhere."""
         ...
 
+    def later(self, seconds: float, act: Callable[[], object]) -> IDelayedCall:
+        """Have something done in so many seconds."""
+        ...
+
+    def new_ledger(self, id: str) -> Ledger:
+        """For a session that begins with this id, or cannot be resumed without one (XEP-0198)."""
+        ...
+
+    def former(self, name: str) -> Ledger | None:
+        """The ledger of a session with a peer that we want to resume."""
+        ...
+
+    def find(self, name: str, id: str) -> Ledger:
+        """The ledger of a session that a peer wants to resume. Raises StanzaError."""
+        ...
+
     def established(self, stream: PeerStream) -> None:
         """Stanzas may pass."""
+        ...
+
+    def acknowledged(self, stream: PeerStream) -> None:
+        """The peer has told how much it has handled."""
         ...
 
     def received(self, stream: PeerStream, stanza: Stanza) -> None:
@@ -126,6 +161,7 @@ class PeerStream:
         self.trust = Trust.PLAIN
         self.host = choose(None) if name else None
         self.connection = connection
+        connection.stream.bidirectional = True
         self.settled: Deferred[bool] = Deferred(lambda _: connection.cut("nobody waits for this stream any more"))
         self.reason = ""
         self._choose = choose
@@ -135,6 +171,7 @@ class PeerStream:
         """By both ends, in good order: all has arrived that was sent."""
         self._loud = False
         self._refused = False
+        self._timers: dict[str, IDelayedCall] = {}
         self._stands = False
         self._ended = False
         self._external = ReceivingSASL(("EXTERNAL",), lambda _: ExternalServer())
@@ -163,7 +200,22 @@ class PeerStream:
 
     def send(self, stanza: Stanza) -> bool:
         """Send a stanza; false when nothing passes any more."""
-        return self._stands and not self._ended and self.connection.send(stanza)
+        if not self._stands or self._ended or (self.ledger is not None and self.ledger.full):
+            return False
+        sent = self.connection.send(stanza)
+        if sent and self.ledger is not None:
+            self._ask(len(self.ledger.unacknowledged))
+        return sent
+
+    @property
+    def ledger(self) -> Ledger | None:
+        """What the peer acknowledges, if it does that."""
+        return self.connection.stream.ledger
+
+    def hand_over(self) -> None:
+        """Another stream goes on with the session of this one, which is worth nothing any more."""
+        self.connection.stream.ledger = None
+        self.connection.cut("another stream goes on with its session")
 
     def close(self) -> None:
         """End the stream in good order; what still comes is delivered (XEP-0174, 7)."""
@@ -192,6 +244,10 @@ class PeerStream:
                 self._authorize(claim)
             case Established():
                 self._establish()
+            case Acknowledged():
+                self._acknowledged()
+            case Managed() | Resumed() if not self.initiated:
+                self._introduce()
             case AuthFailed(mechanism, error):
                 self._note(f"{mechanism} failed: {printable(str(error))}")
             case StreamFailed(error, sent):
@@ -252,7 +308,8 @@ class PeerStream:
         if self.beneath.can_start_tls and host.certificate is not None:
             features.append(ReceivingStartTLS(required=not self.connection.stream.open_to_all))
         if self.beneath.certificate is not None:
-            features.append(self._external)
+            manage = ReceivingSM(lambda resume: host.new_ledger(new_id() if resume else ""), partial(host.find, self.name))
+            features += [self._external, manage]
         return features
 
     def _named_by_the_certificate(self) -> str:
@@ -304,10 +361,46 @@ class PeerStream:
             except TrustRefused as refused:
                 self._refuse(refused)
                 return
+        if self.initiated or not self.connection.stream.authenticated:
+            self._introduce()
+        else:  # who may want to resume a session says so first
+            self._timers["introduction"] = self.host.later(_PATIENCE, self._introduce)
+
+    def _introduce(self) -> None:
+        """From now on we say something, too."""
+        if self._stands or self._ended:
+            return
+        assert self.host is not None  # it was chosen
+        self._cancel("introduction")
         self._stands = True
         self.log.info("stream with {peer} stands: {trust}", peer=self._shown, trust=self.trust.value)
         self.host.established(self)
         self._settle(True)
+
+    # Acknowledgements.
+
+    def _ask(self, unacknowledged: int) -> None:
+        """Ask how much has arrived, after so many stanzas or so long."""
+        if unacknowledged % _ASK_AFTER == 0:
+            self._request()
+        elif "request" not in self._timers:
+            assert self.host is not None  # it was chosen
+            self._timers["request"] = self.host.later(_PATIENCE, self._request)
+
+    def _request(self) -> None:
+        self._cancel("request")
+        if self.ledger is not None and self.ledger.unacknowledged:
+            self.connection.stream.write(REQUEST)
+            self.connection.flush()
+
+    def _acknowledged(self) -> None:
+        if self.host is not None:
+            self.host.acknowledged(self)
+
+    def _cancel(self, what: str) -> None:
+        call = self._timers.pop(what, None)
+        if call is not None and call.active():
+            call.cancel()
 
     # What the peer says.
 
@@ -316,7 +409,9 @@ class PeerStream:
         sender, to = stanza.attributes.get("from"), stanza.attributes.get("to")
         if not self.name:
             self._identify(sender)
-        if not self._stands or self.host is None:
+        elif not self.initiated and self.connection.stream.state is State.ESTABLISHED:
+            self._introduce()
+        if not (self._stands or (self.initiated and self.beneath.secure)) or self.host is None:
             return  # it was refused, and what it sent in the same breath with it
         if sender is not None and not same(sender, self.name):
             text = f"Found a stanza from {ascii(sender)[:64]}; this is the stream of {printable(self.name)}."
@@ -363,6 +458,8 @@ class PeerStream:
         if self._ended:
             return
         self._ended = True
+        for what in list(self._timers):
+            self._cancel(what)
         if self.host is not None and self._stands:
             self.host.ended(self, self.reason)
         if not self.settled.called:
@@ -376,7 +473,7 @@ def initiating_features(host: Host, name: str, beneath: Beneath) -> list[Feature
         return ExternalClient(host.address) if "EXTERNAL" in offer.mechanisms else None
 
     if beneath.secure:
-        return [InitiatingSASL(mechanism)]
+        return [InitiatingSASL(mechanism), InitiatingSM(host.new_ledger, partial(host.former, name))]
     return [InitiatingStartTLS(required=not may_be_plain(host, name, beneath))] if beneath.can_start_tls else []
 
 
