@@ -62,6 +62,10 @@ class Timeouts:
     """How long a session that lost its connection can be resumed (XEP-0198, section 5)."""
     hibernation_stanzas: int = 500
     """Stanzas kept for such a session."""
+    unknown_peer_stanzas: int = 100
+    """End-to-end: stanzas within a second of a peer that nobody has vouched for; then it has to wait."""
+    peer_streams: int = 20
+    """End-to-end: streams that may come from one address at once."""
     token: float = 21 * 86_400.0
     """How long a client can log in again by a token that it does not use (XEP-0484, 4)."""
     token_rotation: float = 7 * 86_400.0

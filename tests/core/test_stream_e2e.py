@@ -84,7 +84,7 @@ class HeaderTests(SynchronousTestCase):
     """E1 to E12: what the headers say."""
 
     def test_addresses(self) -> None:
-        """E2, E3: our header has both addresses, as they stand on the network."""
+        """E2, E3, L11: our header has both addresses, as they stand on the network."""
         for framing in FRAMINGS:
             end = Initiating(framing)
             end.stream.open(ROMEO, JULIET)

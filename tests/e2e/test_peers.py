@@ -46,7 +46,7 @@ class Talking(EndsCase):
         self.assertEqual(len(stream.beneath.exporter), 32)  # so it is TLS 1.3
 
     def test_verified(self) -> None:
-        """T3, T4: who has an authority's word needs no introduction, and its key is not kept, for it may rotate."""
+        """E16, E17, T3, T4: who has an authority's word needs no introduction, and its key is not kept, for it may rotate."""
         certificates = [self.certificate(name, self.authority) for name in (JULIET, ROMEO)]
         juliet = self.end(JULIET, "192.0.2.1", Policy.VERIFIED, certificate=certificates[0])
         romeo = self.end(ROMEO, "192.0.2.2", Policy.VERIFIED, certificate=certificates[1])
@@ -72,7 +72,7 @@ class Talking(EndsCase):
         self.assertEqual(romeo.heard.people, [f"+{JULIET} first-use"])
 
     def test_addresses_are_filled_in(self) -> None:
-        """E20: stanzas without addresses get those of the stream; resources stay as they are."""
+        """E20, L12: stanzas without addresses get those of the stream; resources stay as they are."""
         juliet, romeo = self.pair()
         juliet.say("nameless", ROMEO)
         juliet.say("named", ROMEO, **{"from": f"{JULIET}/balcony", "to": f"{ROMEO}/garden"})
@@ -263,7 +263,7 @@ class Crossing(EndsCase):
     """X3, X4: streams that cross, break and are replaced; one queue per peer."""
 
     def test_crossing(self) -> None:
-        """X3: two ends that call at once keep the stream of the lower address; everything arrives once, in its order."""
+        """X3, X4: two ends that call at once keep the stream of the lower address; everything arrives once, in its order."""
         self.network.delay(0.05)
         juliet, romeo = self.pair()
         for number in range(3):

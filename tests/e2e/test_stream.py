@@ -430,6 +430,38 @@ class Modern(ByHand):
         self.network.pump()
         self.assertEqual([peer.lost is None for peer in peers], [True, True, False])
 
+    def test_streams_from_one_address(self) -> None:
+        """X5: one address has so many streams, under whatever names."""
+        romeo = self.romeo()
+        peers = [self.call(header(f"p{number}@verona"), said("hello")) for number in range(TIMEOUTS.peer_streams + 1)]
+        self.ended(peers[-1], "resource-constraint")
+        self.assertEqual(len(romeo.heard.bodies), TIMEOUTS.peer_streams)
+        self.say(peers[0], CLOSE)
+        self.network.advance(1)
+        self.call(header("late@verona"), said("hello"))
+        self.assertEqual(len(romeo.heard.bodies), TIMEOUTS.peer_streams + 1)
+
+    def test_flood(self) -> None:
+        """X5: somebody whom nobody knows has to wait when it says too much at once; nothing is lost."""
+        romeo = self.romeo()
+        peer = self.call(header())
+        for _ in range(3):
+            peer.transport.write(said("x").encode() * 100)
+            self.network.pump()
+        self.assertEqual(len(romeo.heard.bodies), 100)
+        self.network.advance(1.1)
+        self.assertEqual(len(romeo.heard.bodies), 200)
+        self.network.advance(5)
+        self.assertEqual(len(romeo.heard.bodies), 300)
+
+    def test_flood_that_ends(self) -> None:
+        """X5: who leaves while it waits leaves nothing behind."""
+        romeo = self.romeo()
+        peer = self.call(header(), *[said("x") * 100])
+        peer.transport.abortConnection()
+        self.network.advance(5)
+        self.assertEqual(len(romeo.heard.bodies), 100)
+
     def test_no_answer(self) -> None:
         """X5: who accepts the connection and says nothing is not waited for for ever."""
         romeo = self.romeo()

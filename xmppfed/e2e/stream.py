@@ -56,6 +56,7 @@ _PATIENCE = 1.0
 """Seconds: until we ask for an acknowledgement, and until we speak on a stream whose opener has not said anything."""
 _ASK_AFTER = 50
 """Stanzas after which we ask at once."""
+_UNKNOWN = (Trust.PLAIN, Trust.FIRST_USE)
 
 
 class StreamEnded(ConnectionError):
@@ -171,6 +172,7 @@ class PeerStream:
         """By both ends, in good order: all has arrived that was sent."""
         self._loud = False
         self._refused = False
+        self._second = self._said = 0  # stanzas within the second
         self._timers: dict[str, IDelayedCall] = {}
         self._stands = False
         self._ended = False
@@ -276,12 +278,22 @@ class PeerStream:
             text = f"Found {ascii(opening.to)[:64]} as 'to'; nobody of that name is here."
             stream.fail(StreamError(StreamCondition.HOST_UNKNOWN, text))
             return
+        if self._too_many():
+            text = f"More than {self.connection.timeouts.peer_streams} streams from {self.beneath.address}."
+            stream.fail(StreamError(StreamCondition.RESOURCE_CONSTRAINT, text))
+            return
         self.name = bare_name(opening.sender) if opening.sender else ""
         if self.beneath.certificate is not None:
             self._accept(self.host)
         else:
             looking = Deferred.fromCoroutine(self._look_around(self.host))
             looking.addErrback(lambda failure: self.log.failure("fault while looking for who calls", failure))
+
+    def _too_many(self) -> bool:
+        """Whether more streams come from this address than one may have; behind a proxy all come from one."""
+        direct = self.beneath.secure or self.beneath.can_start_tls
+        streams = sum(not other.initiated and other.beneath.address == self.beneath.address for other in self._gathering)
+        return direct and streams > self.connection.timeouts.peer_streams
 
     async def _look_around(self, host: Host) -> None:
         """Who shows no certificate is at least at an address where somebody of that name is announced (M4)."""
@@ -406,6 +418,8 @@ class PeerStream:
 
     def _stanza(self, stanza: Stanza) -> None:
         """Fill in what is missing, and let through what is the peer's to say."""
+        if self.trust in _UNKNOWN:
+            self._count()
         sender, to = stanza.attributes.get("from"), stanza.attributes.get("to")
         if not self.name:
             self._identify(sender)
@@ -424,6 +438,14 @@ class PeerStream:
             self.log.info("{peer} wrote to {to}, and means us", peer=self._shown, to=printable(to))
             to = None
         self.host.received(self, stanza.with_attributes(sender=sender or self.name, to=to or self.host.address))
+
+    def _count(self) -> None:
+        """Who is known to nobody may not say everything at once (XEP-0205)."""
+        second = int(self.connection.now())
+        self._said = self._said + 1 if second == self._second else 1
+        self._second = second
+        if self._said == self.connection.timeouts.unknown_peer_stanzas:
+            self.connection.hold_back(1.0)
 
     def _identify(self, sender: str | None) -> None:
         """The first stanza says who a peer is that has not said it before; it has no TLS that could say so."""

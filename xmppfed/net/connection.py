@@ -91,6 +91,7 @@ class Connection(Generic[OwnerType]):
         self._deadline: IDelayedCall | None = None
         self._keepalive: IDelayedCall | None = None
         self._blocked: IDelayedCall | None = None
+        self._resting: IDelayedCall | None = None
         self.owner = own(self)
         wire.take_at_most(stream.framing.limit)
         self._wait(timeouts.stream_open, "no stream header came")
@@ -127,6 +128,17 @@ class Connection(Generic[OwnerType]):
         if not self._lost:
             self._reason = self._reason or reason
             self._wire.abort()
+
+    def hold_back(self, seconds: float) -> None:
+        """Read nothing for a while: the peer says too much at once."""
+        if not self._lost:
+            self._wire.pause()
+            self._resting = self._clock.callLater(seconds, self._read_on)
+
+    def _read_on(self) -> None:
+        self._resting = None
+        if self._blocked is None:
+            self._wire.resume()
 
     def let_go(self) -> None:
         """The stream ends with this word, and its wire goes to another (RFC 6120, 5.4.3.3); the owner hears no more of it."""
@@ -171,7 +183,8 @@ class Connection(Generic[OwnerType]):
         if self._blocked is not None:
             self._blocked.cancel()
             self._blocked = None
-            self._wire.resume()
+            if self._resting is None:
+                self._wire.resume()
 
     def wire_lost(self, reason: str) -> None:
         """The transport is gone; an end without a Close frame is clean once the stream is closed."""
@@ -219,7 +232,7 @@ class Connection(Generic[OwnerType]):
             self._wait(self.timeouts.authentication, "the peer did not authenticate in time")
 
     def _stop_waiting(self) -> None:
-        for call in (self._deadline, self._keepalive, self._blocked):
+        for call in (self._deadline, self._keepalive, self._blocked, self._resting):
             if call is not None and call.active():
                 call.cancel()
 
