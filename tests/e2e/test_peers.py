@@ -405,7 +405,7 @@ class Breaking(EndsCase):
             self.network.advance(pause)
         self.network.advance(30)
         for end, other, who in ((romeo, juliet, "j"), (juliet, romeo, "r")):
-            came = bodies(end)
+            came = list(dict.fromkeys(bodies(end)))  # where two streams break at once, something may come twice
             self.assertEqual(sorted({*came, *(body for body, _ in other.heard.bounced)}, key=int), wanted[who])
             self.assertEqual(came, sorted(came, key=int))
         self.network.advance(700)

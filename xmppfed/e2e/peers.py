@@ -201,7 +201,7 @@ class Peers:
         peer = self._peer(name)
         for stream in [*peer.streams, *peer.leaving]:
             if stream.ledger is not None and hmac.compare_digest(stream.ledger.id.encode(), id.encode()):
-                peer.session.keep(stream.ledger)
+                peer.queue.put_back(peer.session.keep(stream.ledger))
                 stream.hand_over()
         return peer.session.find(id, yields=_precedes(name, self.address))
 
@@ -245,7 +245,7 @@ class Peers:
             expiry.cancel()
         self.log.info("stream with {peer} has ended: {reason}", peer=printable(stream.name), reason=printable(reason))
         if stream.ledger is not None and stream.ledger.id and not stream.closed:
-            peer.session.keep(stream.ledger)
+            peer.queue.put_back(peer.session.keep(stream.ledger))
         peer.queue.put_back(self._unsettled(peer, stream))
         if stood and not peer.streams:
             self._audience.parted(stream.name)

@@ -40,12 +40,14 @@ class Session:
         self.taken = False
         """Whether a call of ours has tried to resume it."""
 
-    def keep(self, ledger: Ledger) -> None:
-        """A stream broke: somebody may resume it, for as long as stanzas wait, or longer where none do."""
-        self.end()
+    def keep(self, ledger: Ledger) -> list[Stanza]:
+        """A stream broke: somebody may resume it, for as long as stanzas wait, or longer where none do. A session that was kept
+        before is given up for this one; what it had to say is returned."""
+        former = self.end()
         self.ledger = ledger
         seconds = self._timeouts.queue if ledger.unacknowledged else self._timeouts.hibernation
         self._expiry = self._clock.callLater(seconds, self.give_up)
+        return former
 
     def take(self) -> Ledger | None:
         """For a call of ours that would resume it; once for each."""
