@@ -16,6 +16,7 @@ want 'test -n "$(find /usr/lib /usr/share -name "lunbound.so" -print -quit)"' lu
 want 'command -v ejabberdctl' ejabberd
 want 'command -v nginx' nginx-light
 want 'command -v caddy' caddy
+want 'command -v haproxy' haproxy
 want 'command -v chromium' chromium
 want 'command -v certutil' libnss3-tools
 want '/usr/bin/python3 -c "import nbxmpp, gi; gi.require_version(\"Soup\", \"3.0\")"' python3-nbxmpp gir1.2-soup-3.0

@@ -79,6 +79,8 @@ class Plan:
     trust: str = "external-or-dialback"
     behind_proxy: bool = False
     client_certificate_header: str = ""
+    proxy_protocol: str = ""
+    """The address of the proxy that speaks it."""
     address: str = "127.0.0.1"
     port: int = field(default_factory=free_port)
     public_port: int = 0
@@ -103,13 +105,18 @@ class Plan:
             port=self.port,
             address=self.address,
             tls='"behind-proxy"' if self.behind_proxy else "true",
-            proxies=_PROXIES.format(self.client_certificate_header) if self.client_certificate_header else "",
+            proxies=self._proxies(),
             public=json.dumps(self.public),
             trust=self.trust,
             tcp=self._tcp(),
             tables=self.tables,
             routes="\n".join(f'"{to}" = {{ url = "{url}", addresses = ["127.0.0.1"] }}' for to, url in self.routes.items()),
         )
+
+    def _proxies(self) -> str:
+        if self.proxy_protocol:
+            return f'proxy_protocol = true\ntrusted_proxies = ["{self.proxy_protocol}/32"]'
+        return _PROXIES.format(self.client_certificate_header) if self.client_certificate_header else ""
 
     def _tcp(self) -> str:
         """The service for servers over TCP: those that come to 5270 begin with TLS."""

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.interop.certificates import issue
 from tests.interop.conversation import converse
-from tests.interop.namespace import A, B, apart, domains_known, trust_only
+from tests.interop.namespace import ADDRESSES, A, B, apart, domains_known, trust_only
 from tests.interop.ours import Plan, ours
 from tests.interop.person import Account, person
-from tests.interop.processes import running
+from tests.interop.processes import PATIENCE, running
 from tests.interop.programs import CONVERSE, XMPPJS
 from tests.interop.scenario import Failure, Scenario
 
 __all__ = ["PROXIES", "SCENARIOS", "Proxy"]
 
+_HAPROXY = "127.0.0.9"
 _PAGES = Path(__file__).parents[2] / "docs" / "how-to" / "proxies"
 _NGINX = """\
 daemon off;
@@ -123,6 +125,59 @@ def _behind(folder: Path, page: str, mechanism: str) -> str:
         return f"servers trust each other by {mechanism}; {figures}"
 
 
+def _passing_on(folder: Path, version: str) -> str:
+    """Servers reach each other through haproxy, which leaves TLS as it is and says where each connection comes from: that is
+    believed of haproxy, and nobody else may connect."""
+    certificates = issue(folder, A, B)
+    trust_only(certificates.authority)
+    plans = [
+        Plan(domain=domain, certificate=certificates.hosts[domain], authority=certificates.authority, proxy_protocol=_HAPROXY)
+        for domain in (A, B)
+    ]
+    with ExitStack() as stack:
+        stack.enter_context(domains_known(folder))
+        for plan in plans:
+            stack.enter_context(_haproxy(folder, plan, version))
+        one, two = (stack.enter_context(ours(folder, plan, user)) for plan, user in zip(plans, ("alice", "bob"), strict=True))
+        alice, bob = (
+            stack.enter_context(person(XMPPJS, Account(server.plan.domain, user, user), certificates.authority, folder))
+            for server, user in ((one, "alice"), (two, "bob"))
+        )
+        figures = converse(alice, bob)
+        one.must_have_reached(two, "EXTERNAL")
+        found = {stream["address"] for stream in two.command("s2s")["streams"] if stream["direction"] == "in"}
+        if found != {"127.0.0.1"}:
+            raise Failure(f"the stream comes from {found}; wanted the address before the proxy, 127.0.0.1")
+        _must_refuse(plans[0])
+        return f"servers trust each other by EXTERNAL, and see whom the proxy tells; {figures}"
+
+
+def _must_refuse(plan: Plan) -> None:
+    """Who is not the proxy is not answered."""
+    with socket.create_connection((plan.address, plan.port), PATIENCE) as direct, suppress(ConnectionResetError):
+        direct.settimeout(PATIENCE)
+        if direct.recv(1):
+            raise Failure("somebody else than the proxy was answered")
+
+
+@contextmanager
+def _haproxy(folder: Path, plan: Plan, version: str) -> Iterator[None]:
+    """haproxy in front of a server, with the page of the manual, going out from an address of its own."""
+    address = ADDRESSES[plan.domain]
+    text = (_PAGES / "haproxy.cfg").read_text()
+    for shown, wanted in (
+        ("bind :443", f"bind {address}:443"),
+        ("127.0.0.1:5280 send-proxy-v2", f"{plan.address}:{plan.port} {version} source {_HAPROXY}"),
+    ):
+        if shown not in text:
+            raise Failure(f"haproxy.cfg of the manual has no {shown!r}")
+        text = text.replace(shown, wanted)
+    config = folder / f"{plan.domain}.haproxy.cfg"
+    config.write_text(text)
+    with running(f"haproxy-{plan.domain}", ["haproxy", "-db", "-f", config], folder, [443], host=address):
+        yield
+
+
 PROXIES = {
     proxy.page: proxy
     for proxy in (
@@ -140,4 +195,7 @@ SCENARIOS = [
         (proxy.command[0], *XMPPJS.needs, *CONVERSE.needs),
     )
     for page, proxy in PROXIES.items()
+] + [
+    Scenario(f"proxies: haproxy.cfg of the manual, with {version}", apart(_passing_on, version), ("haproxy", *XMPPJS.needs))
+    for version in ("send-proxy", "send-proxy-v2")
 ]
