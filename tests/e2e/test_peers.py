@@ -12,6 +12,7 @@ from twisted.logger import capturedLogs
 
 from tests.e2e.ends import JULIET, PORT, ROMEO, TIMEOUTS, End, EndsCase
 from xmppfed.core.framing import E2E
+from xmppfed.e2e import peers
 from xmppfed.e2e.session import new_ledger
 from xmppfed.e2e.store import MemoryTrustStore
 from xmppfed.e2e.stream import StreamEnded
@@ -237,6 +238,25 @@ class Judging(EndsCase):
             self.network.cut()
             self.network.pump()
 
+    def test_too_many_strangers(self) -> None:
+        """X5: strangers cannot fill the store: then nobody new is met, and who is known is let in as before."""
+        self.patch(peers, "MOST_REMEMBERED", 2)
+        romeo = self.end(ROMEO, "192.0.2.2")
+        known = [self.end(f"p{number}@verona", f"192.0.2.{number + 10}") for number in range(2)]
+        for one in known:
+            one.say("hello", ROMEO)
+        self.network.pump()
+        late = self.end("late@verona", "192.0.2.30")
+        late.say("hello", ROMEO)
+        vouched = self.end("v@verona.example", "192.0.2.31", certificate=self.certificate("v@verona.example", self.authority))
+        vouched.say("hello", ROMEO)
+        self.network.advance(10)
+        self.bounced(late, "more than 2 peers are remembered already")
+        known[0].say("again", ROMEO)
+        self.network.pump()
+        self.assertEqual(bodies(romeo), ["hello", "hello", "hello", "again"])
+        self.assertEqual(len(list(romeo.store.all())), 2)
+
     def test_nobody(self) -> None:
         """Who cannot be found, or does not listen, is not waited for."""
         juliet = self.end(JULIET, "192.0.2.1")
@@ -449,6 +469,15 @@ class Breaking(EndsCase):
             [stream] = juliet.peers.streams()
             self.assertEqual(stream.ledger is ledger, same)
         self.assertEqual(bodies(romeo), ["0", "again", "again"])
+
+    def test_too_many_sessions(self) -> None:
+        """X5: beyond a bound no session is kept; what was not acknowledged is sent again on the next stream."""
+        self.patch(peers, "MOST_SESSIONS", 0)
+        juliet, romeo = self.talking()
+        juliet.say("under way", ROMEO)
+        self.network.cut()
+        self.network.advance(10)
+        self.assertEqual(bodies(romeo), ["0", "under way"])
 
     def test_somebody_elses(self) -> None:
         """Nobody resumes the session of somebody else, whatever id it says."""

@@ -35,6 +35,10 @@ __all__ = ["Audience", "Nowhere", "Peers", "Whereabouts"]
 SETTLING = 3.0
 """Seconds after which a stanza counts as delivered that went to a peer without acknowledgements: such peers drop what they
 were sent on one of two streams that crossed."""
+MOST_REMEMBERED = 1000
+"""Peers in the store of whom no person has decided anything."""
+MOST_SESSIONS = 1000
+"""Peers of whom something is kept, before no more sessions are: what was not acknowledged then may come twice."""
 _TRIES = 3
 _DAY = 86_400.0
 
@@ -177,6 +181,9 @@ class Peers:
             problem, _ = dates_alone(beneath.certificate, moment(self._local.reactor))
             if problem is not None:
                 raise TrustRefused(f"found {name} with a {problem}; wanted one that holds, for whom we meet for the first time")
+            if self._store.by_key(beneath.certificate.spki_sha256) is None and self._remembers_enough():
+                text = f"more than {MOST_REMEMBERED} peers are remembered already, and {name} is not among them"
+                raise TrustRefused(f"{text}. Pin its key with `xmppfedctl e2e trust pin`, or pair with it.")
         if name and beneath.certificate is None and beneath.names is not None and name_key(name) not in beneath.names:
             there = ", ".join(sorted(beneath.names)) or "nobody"
             text = f"found {name} at {beneath.address}, without a certificate; announced there is {there}"
@@ -244,6 +251,8 @@ class Peers:
         if (expiry := self._expiries.pop(stream, None)) is not None and expiry.active():
             expiry.cancel()
         self.log.info("stream with {peer} has ended: {reason}", peer=printable(stream.name), reason=printable(reason))
+        if stream.ledger is not None and len(self._peers) > MOST_SESSIONS:
+            stream.ledger.id = ""
         if stream.ledger is not None and stream.ledger.id and not stream.closed:
             peer.queue.put_back(peer.session.keep(stream.ledger))
         peer.queue.put_back(self._unsettled(peer, stream))
@@ -284,12 +293,19 @@ class Peers:
         known = self._store.by_name(stream.name)
         if known is not None and known.trust is stream.trust and now - known.last_seen < _DAY:
             return
+        if known is None and stream.trust is Trust.VERIFIED and self._remembers_enough():
+            return
         key = None if stream.trust is Trust.VERIFIED else certificate.spki_sha256
         former = self._store.by_key(certificate.spki_sha256) if key else known
         first = former.first_seen if former is not None else now
         self._store.keep(
             Acquaintance(name=stream.name, trust=stream.trust, spki_sha256=key, first_seen=first or now, last_seen=now)
         )
+
+    def _remembers_enough(self) -> bool:
+        """Strangers do not fill the store, and none of them pushes out somebody who is known."""
+        undecided = (Trust.FIRST_USE, Trust.VERIFIED)
+        return sum(one.trust in undecided and not one.revoked for one in self._store.all()) >= MOST_REMEMBERED
 
     def _call(self, peer: _Peer) -> None:
         if self._stopping:

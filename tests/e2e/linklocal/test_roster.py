@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from xmppfed.e2e.linklocal import roster
 from xmppfed.e2e.linklocal.discovery import Peer, PeerAppeared, PeerChanged, PeerEvent, PeerGone, PeerNotFound, Place
 from xmppfed.e2e.linklocal.names import InstanceName
 from xmppfed.e2e.linklocal.roster import Roster
@@ -79,6 +80,22 @@ class Events(_Watched):
         self.roster.heard("Romeo@orchard", AVAILABLE)
         self.assertEqual(self.events, [PeerAppeared(ROMEO)])
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+
+
+class Bounds(SynchronousTestCase):
+    """What a hostile host can make us keep."""
+
+    def test_most_peers(self) -> None:
+        """Names that nobody has cost nothing beyond a bound; who is there already goes on being heard."""
+        self.patch(roster, "MOST_PEERS", 2)
+        made = Roster()
+        for name in ("a@x", "b@x", "c@x"):
+            made.heard(name, LinkPresence())
+        made.heard("A@x", LinkPresence(status="dnd"))
+        self.assertEqual([(peer.instance, peer.presence.status) for peer in made.peers], [("a@x", "dnd"), ("b@x", "avail")])
+        made.gone("b@x")
+        made.heard("c@x", LinkPresence())
+        self.assertEqual([peer.instance for peer in made.peers], ["a@x", "c@x"])
 
 
 class Ourselves(_Watched):

@@ -27,6 +27,10 @@ class _Question:
         self.answer.cancel()
 
 
+MOST_PEERS = 1000
+"""On one link; whoever says that there are more makes them up."""
+
+
 class Roster:
     """Takes what a discovery hears, and tells its watchers what is new in it.
 
@@ -61,9 +65,12 @@ class Roster:
         return stop
 
     def heard(self, instance: str, presence: LinkPresence) -> None:
-        """Somebody is there, or is there still; the first spelling of a name is kept (L10)."""
+        """Somebody is there, or is there still; the first spelling of a name is kept (L10). There are bounds to how many we
+        believe in."""
         key = folded(instance)
         known = self._heard.get(key)
+        if known is None and len(self._heard) >= MOST_PEERS:
+            return
         self._heard[key] = Peer(known.instance if known else instance, presence)
         self._compare(key)
 
