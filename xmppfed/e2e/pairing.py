@@ -9,6 +9,8 @@ guesses has one guess per code.
 | 1 | who types the code | `Entering.start()` |
 | 2 | who shows it | `Showing.respond()`: an element of the group, and the proof that the key is had |
 | 3 | who types it | `Entering.verify()`: the proof of this end; it is checked by `Showing.verify()` |
+
+How the steps travel is the matter of `xmppfed.e2e.introductions`.
 """
 
 from __future__ import annotations
@@ -70,10 +72,15 @@ class Codes:
         self._code = f"{digits[:3]}-{digits[3:]}"
         return self._code
 
+    def shown(self, now: float) -> bool:
+        """Whether there is a code that somebody may try."""
+        return bool(self._code) and now - self._made[-1] <= CODE_SECONDS
+
     def take(self, now: float) -> str:
         """The code, for the one guess that it is good for. Raises PairingFailed when there is none."""
+        shown = self.shown(now)
         code, self._code = self._code, ""
-        if not code or now - self._made[-1] > CODE_SECONDS:
+        if not shown:
             raise PairingFailed("no code is shown, or it is too old or was tried already; make a new one")
         return code
 

@@ -23,7 +23,8 @@ from xmppfed.core.stanza import Stanza
 from xmppfed.e2e.connecting import Caller, Local, Place
 from xmppfed.e2e.queue import Queue
 from xmppfed.e2e.session import Session, new_ledger
-from xmppfed.e2e.stream import Beneath, PeerStream, StreamEnded
+from xmppfed.e2e.strangers import Nobody, Strangers
+from xmppfed.e2e.stream import Beneath, Host, PeerStream, StreamEnded
 from xmppfed.e2e.trust import Acquaintance, Policy, Trust, TrustRefused, TrustStore, judge, name_key
 from xmppfed.errors import StanzaCondition, StanzaError, StreamCondition, StreamError
 from xmppfed.net.certificates import LoadedCertificate, moment
@@ -133,6 +134,7 @@ class Peers:
         self.address = address
         self.certificate = certificate
         self.policy = policy
+        self.strangers: Strangers = Nobody()
         self._local = local
         self._store = store
         self._audience = audience
@@ -158,6 +160,10 @@ class Peers:
         peer = self._peers.get(name_key(name))
         return peer.streams[-1] if peer is not None and peer.streams else None
 
+    def endpoint(self, name: str) -> Place:
+        """Where a peer is connected to. Raises StreamEnded when nobody knows."""
+        return self._whereabouts.endpoint(name)
+
     def streams(self) -> list[PeerStream]:
         """All streams that stand."""
         return [stream for peer in self._peers.values() for stream in peer.streams]
@@ -172,6 +178,16 @@ class Peers:
 
     # What streams ask and tell.
 
+    def admit(self, name: str, beneath: Beneath) -> tuple[Host, Trust]:
+        """See `Host.admit`."""
+        try:
+            return self, self.judge(name, beneath)
+        except TrustRefused as refused:
+            host = self.strangers.host(beneath) if refused.unknown else None
+            if host is None:
+                raise
+            return host, Trust.STRANGER
+
     def judge(self, name: str, beneath: Beneath) -> Trust:
         """See `Host.judge`: by its certificate; without one it is at least where its name is announced."""
         if name and (why := self._refuses(name)) is not None:
@@ -180,10 +196,11 @@ class Peers:
         if beneath.certificate is not None and trust is Trust.FIRST_USE:
             problem, _ = dates_alone(beneath.certificate, moment(self._local.reactor))
             if problem is not None:
-                raise TrustRefused(f"found {name} with a {problem}; wanted one that holds, for whom we meet for the first time")
+                text = f"found {name} with a {problem}; wanted one that holds, for whom we meet for the first time"
+                raise TrustRefused(text, unknown=True)
             if self._store.by_key(beneath.certificate.spki_sha256) is None and self._remembers_enough():
                 text = f"more than {MOST_REMEMBERED} peers are remembered already, and {name} is not among them"
-                raise TrustRefused(f"{text}. Pin its key with `xmppfedctl e2e trust pin`, or pair with it.")
+                raise TrustRefused(f"{text}. Pin its key with `xmppfedctl e2e trust pin`, or pair with it.", unknown=True)
         if name and beneath.certificate is None and beneath.names is not None and name_key(name) not in beneath.names:
             there = ", ".join(sorted(beneath.names)) or "nobody"
             text = f"found {name} at {beneath.address}, without a certificate; announced there is {there}"
@@ -239,10 +256,12 @@ class Peers:
 
     def received(self, stream: PeerStream, stanza: Stanza) -> None:
         """See `Host.received`."""
-        self._audience.received(stream, stanza)
+        if not self.strangers.took(stream, stanza):
+            self._audience.received(stream, stanza)
 
     def ended(self, stream: PeerStream, reason: str) -> None:
         """What may not have arrived goes first when the next stream stands."""
+        self.strangers.parted(stream, reason)
         peer = self._peer(stream.name)
         stood = stream in peer.streams
         if stood:
@@ -317,7 +336,7 @@ class Peers:
         calling.addBoth(self._called, peer)
 
     async def _make_stream(self, name: str) -> object:
-        return await self._caller.call(name, self._whereabouts.endpoint(name))
+        return await self._caller.call(name, self.endpoint(name))
 
     def _called(self, result: object, peer: _Peer) -> None:
         peer.calling = None

@@ -100,6 +100,10 @@ class Host(Protocol):
         """How a peer is known by what it shows, and by where it is. Raises TrustRefused."""
         ...
 
+    def admit(self, name: str, beneath: Beneath) -> tuple[Host, Trust]:
+        """As `judge`, for who calls us, and who takes its stream: a stranger, who may have come to pair, is not ours."""
+        ...
+
     async def names_at(self, address: str) -> Collection[str] | None:
         """Who is announced at an IP address; None when anybody may come from anywhere."""
         ...
@@ -308,11 +312,11 @@ class PeerStream:
         if not self.name:
             self.name = self._named_by_the_certificate()
         try:
-            self._admit(host)
+            self.host = self._admit(host)
         except TrustRefused as refused:
             self._refuse(refused)
             return
-        self.connection.stream.accept(host.address, self._features(host))
+        self.connection.stream.accept(host.address, self._features(self.host))
 
     def _features(self, host: Host) -> list[Feature]:
         """TLS where it can begin, EXTERNAL where it has begun and a certificate was shown."""
@@ -332,8 +336,8 @@ class PeerStream:
         found = [*names.xmpp_addresses, *names.dns_names]
         return bare_name(found[0]) if len(found) == 1 else ""
 
-    def _admit(self, host: Host) -> None:
-        """Raises TrustRefused for who cannot be helped; who can start TLS may still show who it is."""
+    def _admit(self, host: Host) -> Host:
+        """Who takes the stream. Raises TrustRefused for who cannot be helped; who can start TLS may still show who it is."""
         stream, beneath = self.connection.stream, self.beneath
         if beneath.certificate is not None and not self.name:
             raise TrustRefused(
@@ -341,9 +345,10 @@ class PeerStream:
             )
         if beneath.can_start_tls and host.certificate is not None and not stream.legacy:
             stream.open_to_all = may_be_plain(host, self.name, beneath)
-            return
-        self.trust = host.judge(self.name, beneath)
+            return host
+        host, self.trust = host.admit(self.name, beneath)
         stream.open_to_all = True
+        return host
 
     def _refuse(self, refused: TrustRefused) -> None:
         text = printable(str(refused))

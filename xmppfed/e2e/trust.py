@@ -33,6 +33,8 @@ class Trust(Enum):
     """The key is the one that came first under this name."""
     PLAIN = "plain"
     """Nothing is proved, and anybody on the way can read."""
+    STRANGER = "stranger"
+    """Nobody whom we would talk to: it may pair with us, and nothing else. Nobody is kept under this word."""
 
 
 class Policy(Enum):
@@ -81,11 +83,13 @@ class TrustStore(Protocol):
 
 
 class TrustRefused(XMPPFedError):
-    """A peer that is not talked to. It is `loud` when somebody may be posing as a peer we know: a person has to look."""
+    """A peer that is not talked to. It is `loud` when somebody may be posing as a peer we know: a person has to look. It is
+    `unknown` when nothing speaks against it but that we do not know its key: to pair would help."""
 
-    def __init__(self, text: str, *, loud: bool = False) -> None:
+    def __init__(self, text: str, *, loud: bool = False, unknown: bool = False) -> None:
         super().__init__(text)
         self.loud = loud
+        self.unknown = unknown
 
 
 def judge(name: str, certificate: PeerCertificate | None, store: TrustStore, policy: Policy) -> Trust:
@@ -138,7 +142,8 @@ def _judge_stranger(name: str, certificate: PeerCertificate, policy: Policy) -> 
     if policy in (Policy.PLAIN, Policy.FIRST_USE):
         return Trust.FIRST_USE
     reason = mismatch or "the policy here takes no authority's word"
-    raise TrustRefused(f"{name} is not known by its key {abbreviated(certificate.spki_sha256)}: {reason}. Pair with it first.")
+    text = f"{name} is not known by its key {abbreviated(certificate.spki_sha256)}: {reason}. Pair with it first."
+    raise TrustRefused(text, unknown=True)
 
 
 def _mismatch(name: str, certificate: PeerCertificate) -> str | None:
