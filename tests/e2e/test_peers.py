@@ -516,6 +516,18 @@ class Breaking(EndsCase):
         self.network.pump()
         self.assertEqual(len(stream.ledger.unacknowledged), 0)
 
+    def test_much_at_once(self) -> None:
+        """What a program says at once is more than may wait for the network: the stream bears it, and another that goes on with
+        the session does, too. What is full asks at once, and not after a second."""
+        juliet, romeo = self.talking(0.0)
+        self.network.freeze()
+        for number in range(14):
+            juliet.say(chr(97 + number) + "x" * 100_000, ROMEO)
+        self.network.cut()
+        self.network.advance(3)
+        self.assertEqual([body[0] for body in bodies(romeo)[-14:]], list("abcdefghijklmn"))
+        self.assertEqual(len(self.network.links), 1)
+
     def test_lies(self) -> None:
         """A peer that acknowledges more than was sent gets undefined-condition (XEP-0198, 6)."""
         juliet, romeo = self.talking()

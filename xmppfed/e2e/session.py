@@ -18,8 +18,9 @@ __all__ = ["Session", "new_id", "new_ledger"]
 
 
 def new_ledger(id: str, timeouts: Timeouts) -> Ledger:
-    """The ledger of a session with this id."""
-    return Ledger(id, most_stanzas=timeouts.hibernation_stanzas, most_bytes=timeouts.queue_bytes)
+    """The ledger of a session with this id. What it holds goes out at once when the session is resumed, and a stanza more: that
+    must not be as much as ends a stream whose peer does not read."""
+    return Ledger(id, most_stanzas=timeouts.hibernation_stanzas, most_bytes=timeouts.output_bytes // 2)
 
 
 def new_id() -> str:

@@ -56,7 +56,7 @@ _PATIENCE = 1.0
 """Seconds: until we ask for an acknowledgement, and until we speak on a stream whose opener has not said anything."""
 _ASK_AFTER = 50
 """Stanzas after which we ask at once."""
-_UNKNOWN = (Trust.PLAIN, Trust.FIRST_USE)
+_UNKNOWN = (Trust.PLAIN, Trust.FIRST_USE, Trust.STRANGER)
 
 
 class StreamEnded(ConnectionError):
@@ -397,8 +397,8 @@ class PeerStream:
     # Acknowledgements.
 
     def _ask(self, unacknowledged: int) -> None:
-        """Ask how much has arrived, after so many stanzas or so long."""
-        if unacknowledged % _ASK_AFTER == 0:
+        """Ask how much has arrived, after so many stanzas or so long, or when nothing goes on before we know."""
+        if unacknowledged % _ASK_AFTER == 0 or (self.ledger is not None and self.ledger.full):
             self._request()
         elif "request" not in self._timers:
             assert self.host is not None  # it was chosen
