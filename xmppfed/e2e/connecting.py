@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from OpenSSL import SSL
 from twisted.internet import protocol
 from twisted.internet.defer import Deferred, TimeoutError
+from twisted.internet.endpoints import clientFromString
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint, ISystemHandle
 
 from xmppfed.core.framing import E2E, MessageFraming
@@ -48,8 +49,9 @@ from xmppfed.net.websocket import StreamClientFactory
 from xmppfed.net.websocket import StreamServerProtocol as WebSocketServerProtocol
 from xmppfed.timeouts import Timeouts
 
-__all__ = ["Caller", "Door", "Listener", "Local", "Place", "WebSocketPlace"]
+__all__ = ["Caller", "Door", "Listener", "Local", "Place", "WebSocketPlace", "place_of"]
 
+_HTTPS = 443
 _FIRST_LIMIT = 10_000  # bytes of a stanza of somebody whom we do not know yet
 
 
@@ -174,6 +176,16 @@ class WebSocketPlace:
 
 
 Place = IStreamClientEndpoint | WebSocketPlace
+
+
+def place_of(reactor: Any, text: str) -> Place:
+    """What a URL of a WebSocket (`wss://HOST[:PORT]/PATH`) or the description of a client endpoint names."""
+    if text.startswith("wss:"):
+        url = urlsplit(text)
+        host, port = (url.hostname or "").replace(":", "\\:"), url.port or _HTTPS
+        return WebSocketPlace(text, clientFromString(reactor, f"tcp:{host}:{port}"))
+    endpoint: IStreamClientEndpoint = clientFromString(reactor, text)
+    return endpoint
 
 
 class Caller:

@@ -9,17 +9,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from twisted.application.service import MultiService
 from twisted.application.strports import service as listening
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import clientFromString
-from twisted.internet.interfaces import IStreamClientEndpoint
 
 from xmppfed.core.jid import JID, domain_or_nothing
 from xmppfed.core.stanza import Stanza
-from xmppfed.e2e.connecting import Door, Listener, Local, Place, WebSocketPlace
+from xmppfed.e2e.connecting import Door, Listener, Local, Place, place_of
 from xmppfed.e2e.peers import Peers
 from xmppfed.e2e.stream import PeerStream, StreamEnded
 from xmppfed.e2e.trust import Acquaintance, Policy, TrustStore, name_key
@@ -33,7 +30,6 @@ from xmppfed.routing.router import Router
 __all__ = ["E2E", "Offered"]
 
 _MOST_SEEN = 1000
-_HTTPS = 443
 AddDoor = Callable[[bytes, Acceptor], None]
 
 
@@ -174,12 +170,7 @@ class Offered:
         found = self._endpoints.get(name_key(name))
         if found is None:
             raise StreamEnded(f"{name} has left, and is not among [services.e2e.peers]")
-        if found.startswith("wss:"):
-            url = urlsplit(found)
-            host, port = (url.hostname or "").replace(":", "\\:"), url.port or _HTTPS
-            return WebSocketPlace(found, clientFromString(self._reactor, f"tcp:{host}:{port}"))
-        endpoint: IStreamClientEndpoint = clientFromString(self._reactor, found)
-        return endpoint
+        return place_of(self._reactor, found)
 
     async def names_at(self, address: str) -> Collection[str] | None:
         """See `Whereabouts.names_at`."""
