@@ -22,7 +22,7 @@ from xmppfed.core.roster import Contact, Roster
 from xmppfed.core.subscription import State
 from xmppfed.storage.sqlite import SQLiteStorage
 
-__all__ = ["CONTACTS", "USERS", "Logins", "measure", "report"]
+__all__ = ["CONTACTS", "USERS", "Logins", "cpu", "measure", "report"]
 
 CONTACTS, PRESENT = 1000, 100
 USERS = CONTACTS + 2
@@ -47,10 +47,10 @@ def measure(binary: Path, servers: Sequence[Server], rounds: int) -> list[Logins
     for server in servers:
         with _present(binary, server):
             for which, user in enumerate((0, USERS - 1)):
-                before = _cpu(server.pid)
+                before = cpu(server.pid)
                 for _ in range(rounds):
                     _login(binary, server, user, PRESENT if user == 0 else 0)
-                costs[server][which] = (_cpu(server.pid) - before) * 1000 / rounds
+                costs[server][which] = (cpu(server.pid) - before) * 1000 / rounds
     return [Logins(server, *costs[server]) for server in servers]
 
 
@@ -105,7 +105,7 @@ def _present(binary: Path, server: Server) -> Iterator[None]:
             process.kill()
 
 
-def _cpu(pid: int) -> float:
+def cpu(pid: int | str = "self") -> float:
     """The seconds of CPU that the threads of a process have used."""
     threads = Path(f"/proc/{pid}/task").iterdir()
     return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import contacts
+from benchmarks import contacts, e2e
 from benchmarks.servers import Server, build, echo, ours, prosody
 from tests.interop.certificates import issue
 from tests.interop.scenario import Failure, NotMet
@@ -166,7 +166,21 @@ def _costs(folder: Path, size: Size) -> list[Cost]:
             print(f"not met: Prosody ({missing})")
         costs = measure(binary, servers, size)
         contacts.report(contacts.measure(binary, [server for server in servers if server.mode == "xmpp"], size.logins))
-        return costs
+        _report_direct(
+            folder, binary, next(cost for cost in costs if (cost.server.name, cost.server.wire) == ("xmppfed", "TLS")), size
+        )
+    return costs
+
+
+def _report_direct(folder: Path, binary: Path, mine: Cost, size: Size) -> None:
+    """Measure and print messages that need no server, one at a time and several at once."""
+    alone = load(binary, mine.server, "--pairs", 1, "--duration", size.seconds, "--warmup", 1)
+    through = [
+        e2e.Way(1, alone["server_us_per_stanza"], alone["delivered_per_s"]),
+        e2e.Way(size.pairs, mine.microseconds, mine.per_second),
+    ]
+    direct = [e2e.measure(folder / f"e2e-{way.flying}", size.seconds, way.flying) for way in through]
+    e2e.report(list(zip(direct, through, strict=True)))
 
 
 if __name__ == "__main__":
