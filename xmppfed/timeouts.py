@@ -72,5 +72,7 @@ class Timeouts:
     """The age from which a token is replaced at its next use."""
     link_search: float = 5.0
     """On a link: how long it is asked where a peer is."""
+    link_arrival: float = 2.0
+    """On a link: how long it is asked who may call from an address; who left without a goodbye must not hold up the others."""
     link_goodbye: float = 5.0
     """On a link: what saying goodbye may take; it is then left unsaid."""

@@ -107,7 +107,8 @@ class End:
         self.store = more.get("store") or MemoryTrustStore()
         self.local = Local(reactor, TIMEOUTS, case.trust, LIMIT)
         self.admission = Admission()
-        self.peers = Peers(self.local, name, certificate, self.store, policy, self.heard, self.map, jitter=lambda: 1.5)
+        where = more.get("whereabouts") or self.map
+        self.peers = Peers(self.local, name, certificate, self.store, policy, self.heard, where, jitter=lambda: 1.5)
         self.listener = Listener(self.local, self.host, self.admission)
         listening = TCP4ServerEndpoint(reactor, PORT, interface=place).listen(self.listener.factory)
         case.ports.append(case.successResultOf(listening))

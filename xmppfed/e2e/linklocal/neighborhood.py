@@ -1,0 +1,35 @@
+"""The `Whereabouts` of somebody on a link: peers are where a discovery finds them, and who calls has to be announced there."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from twisted.internet.interfaces import IStreamClientEndpoint
+
+from xmppfed.e2e.endpoints import LinkLocalEndpoint
+from xmppfed.e2e.linklocal.arriving import peers_at
+from xmppfed.e2e.linklocal.discovery import PresenceDiscovery
+from xmppfed.timeouts import Timeouts
+
+__all__ = ["Neighborhood"]
+
+_TIMEOUTS = Timeouts()
+
+
+class Neighborhood:
+    """Peers are called what they are called on the link, and are looked for anew each time (L15)."""
+
+    def __init__(self, reactor: Any, discovery: PresenceDiscovery, timeouts: Timeouts = _TIMEOUTS) -> None:
+        self._reactor = reactor
+        self._discovery = discovery
+        self._timeouts = timeouts
+
+    def endpoint(self, name: str) -> IStreamClientEndpoint:
+        """See `Whereabouts.endpoint`. Who is not there is missed only when the endpoint connects."""
+        return LinkLocalEndpoint(self._reactor, self._discovery, name, self._timeouts)
+
+    async def names_at(self, address: str) -> Collection[str]:
+        """See `Whereabouts.names_at`: nobody may call from an address that nobody advertises (M4)."""
+        found = await peers_at(self._discovery, address, self._timeouts.link_arrival)
+        return [peer.instance for peer in found]
