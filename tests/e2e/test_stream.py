@@ -219,6 +219,44 @@ class Legacy(ByHand):
         self.say(made.built[0], CLOSE)
         self.assertRegex(theirs.received.decode(), "<body>one</body>.*<body>two</body>")
 
+    def test_called_while_calling(self) -> None:
+        """X3, M5: while we call it nothing is sent on the stream that it has opened: it drops that when it sees our call."""
+        romeo = self.romeo()
+        made = self.answer()
+        romeo.say("one", JULIET)
+        self.network.pump()
+        theirs = self.call(header(version=None), said("hello"))
+        romeo.say("two", JULIET)
+        self.say(made.built[0], header(JULIET, ROMEO, None))
+        self.assertEqual(romeo.heard.bodies, [(JULIET, "hello")])
+        self.assertNotIn("body", theirs.received.decode())
+        self.assertRegex(made.built[0].received.decode(), "<body>one</body>.*<body>two</body>")
+        self.say(theirs, CLOSE)
+        self.assertEqual(made.built[0].received.decode().count("<body>"), 2)
+
+    def test_called_while_calling_in_vain(self) -> None:
+        """X3: where our call comes to nothing, what waits goes on the stream that the peer has opened."""
+        romeo = self.romeo()
+        made = self.answer()
+        romeo.say("one", JULIET)
+        self.network.pump()
+        theirs = self.call(header(version=None))
+        self.assertNotIn("body", theirs.received.decode())
+        made.built[0].transport.abortConnection()
+        self.network.pump()
+        self.assertIn("<body>one</body>", theirs.received.decode())
+
+    def test_closes_what_it_has_opened(self) -> None:
+        """M6: a peer that says something and closes, as soon as it has an answer, is neither called nor told it again."""
+        romeo = self.romeo()
+        made = self.answer(header(JULIET, ROMEO, None))
+        theirs = self.call(header(version=None), said("hello"))
+        romeo.say("and you", JULIET)
+        self.network.pump()
+        self.say(theirs, CLOSE)
+        self.network.advance(5)
+        self.assertEqual((made.built, romeo.heard.people), ([], [f"+{JULIET} plain", f"-{JULIET}"]))
+
     def test_dropped_at_once(self) -> None:
         """M4: a peer that resets the connection is tried again a little later, and not for ever."""
         romeo = self.romeo()

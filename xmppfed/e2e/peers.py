@@ -351,7 +351,8 @@ class Peers:
         if loud:
             self.log.critical("{peer} is refused: {reason}", peer=printable(peer.name), reason=printable(str(error)))
         if peer.streams or peer.leaving:
-            return  # it has called us meanwhile
+            self._drain(peer)  # it has called us meanwhile
+            return
         if again and peer.tries < _TRIES:
             self._call_later(peer)
             return
@@ -375,7 +376,7 @@ class Peers:
     # Stanzas.
 
     def _write(self, peer: _Peer, stanza: Stanza) -> bool:
-        if not peer.streams:
+        if not peer.streams or _may_be_replaced(peer):
             return False
         stream, now = peer.streams[-1], self._local.reactor.seconds()
         try:
@@ -394,10 +395,10 @@ class Peers:
 
     def _unsettled(self, peer: _Peer, stream: PeerStream) -> list[Stanza]:
         """What was sent on a stream that ended, and may not have been read: a peer without acknowledgements drops one of two
-        streams that crossed, with what is on it."""
+        streams that crossed, with what is on it. If it closes the only one, it has had enough, and nothing is said again."""
         sent = peer.sent.pop(stream, deque())
         ledger = stream.ledger
-        if stream.closed and not stream.legacy:
+        if stream.closed and not (stream.legacy and (peer.streams or peer.calling)):
             return []
         if ledger is not None:
             return [] if ledger.id else [entry.stanza for entry in ledger.forget()]
@@ -451,6 +452,12 @@ class Peers:
         """Keep nothing of a peer with whom nothing goes on."""
         if not (peer.queue or peer.streams or peer.leaving or peer.calling or peer.retry or peer.session.ledger):
             self._peers.pop(name_key(peer.name), None)
+
+
+def _may_be_replaced(peer: _Peer) -> bool:
+    """Whether a peer of old has called us while we were calling it: as soon as it sees our call it drops its own, unread (M5)."""
+    newest = peer.streams[-1]
+    return newest.legacy and not newest.initiated and peer.calling is not None
 
 
 def _outranks(one: PeerStream, other: PeerStream) -> bool:
