@@ -117,7 +117,7 @@ class Connecting(_OnLink):
     def test_race(self) -> None:
         """RFC 8305: an address that does not answer holds up the next one for a moment only, and is then given up."""
         self.listen("2001:db8::1", "192.0.2.1")
-        self.network.blackhole("2001:db8::1")
+        self.network.blackhole("192.0.2.1")
         connecting = self.connect(self.to_juliet())
         self.assertNoResult(connecting)
         self.network.advance(Timeouts().race)
@@ -134,7 +134,7 @@ class Connecting(_OnLink):
         self.assertRegex(
             str(error),
             "The peer is there, but takes no connection: 'juliet@pronto' at port 5298: "
-            "2001:db8::1: .*refused.*; 192.0.2.1: .*refused",
+            "192.0.2.1: .*refused.*; 2001:db8::1: .*refused",
         )
 
     def test_unknown(self) -> None:

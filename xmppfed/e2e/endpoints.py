@@ -57,7 +57,17 @@ class LinkLocalEndpoint:
     comes from an address that `discovery` advertises, if it does: some refuse whom they do not see (M4).
     """
 
-    def __init__(self, reactor: Any, discovery: PresenceDiscovery, instance: str, timeouts: Timeouts = _TIMEOUTS) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        discovery: PresenceDiscovery,
+        instance: str,
+        timeouts: Timeouts = _TIMEOUTS,
+        *,
+        tried: list[str] | None = None,
+    ) -> None:
+        """`tried` are addresses that took a connection before to no avail, and come last now; where this one leads is added."""
+        self._tried = [] if tried is None else tried
         self._reactor = reactor
         self._discovery = discovery
         self._instance = instance
@@ -70,15 +80,18 @@ class LinkLocalEndpoint:
     async def _connect(self, factory: IProtocolFactory) -> IProtocol:
         place = await self._discovery.resolve(self._instance, self._timeouts.link_search)
         reasons: list[str] = []
-        starts = [
-            partial(self._try, factory, way, place.port, reasons) for way in ways(place.addresses, self._discovery.own_addresses)
-        ]
+        found = ways(place.addresses, self._discovery.own_addresses, self._tried)
+        starts = [partial(self._try, factory, way, place.port, reasons) for way in found]
         finish = await race(self._reactor, starts, delay=self._timeouts.race, at_once=_AT_ONCE)
         if finish.winner is None:
             raise PeerUnreachable(f"{self._instance!r} at port {place.port}: {'; '.join(reasons)}")
         return finish.winner
 
     def _try(self, factory: IProtocolFactory, way: Way, port: int, reasons: list[str]) -> Deferred[IProtocol | None]:
+        def stands(protocol: IProtocol) -> IProtocol:
+            self._tried.append(way.address)
+            return protocol
+
         def failed(failure: Failure) -> None:
             failure.trap(ConnectError)
             reasons.append(f"{way.address}: {failure.getErrorMessage().rstrip('.')}")
@@ -87,7 +100,7 @@ class LinkLocalEndpoint:
         source = None if way.source is None else (way.source, 0)
         endpoint = kind(self._reactor, way.address, port, self._timeouts.connect, source)
         connecting: Deferred[Any] = endpoint.connect(factory)
-        return connecting.addErrback(failed)
+        return connecting.addCallbacks(stands, failed)
 
 
 @implementer(IStreamClientEndpoint)

@@ -84,9 +84,19 @@ class Order(SynchronousTestCase):
     """What is tried first."""
 
     def test_families(self) -> None:
-        """RFC 8305, 4: families take turns; without anything advertised the system chooses where from."""
-        found = ways(("192.0.2.1", "192.0.2.2", "2001:db8::1"), ())
-        self.assertEqual(found, tuple(Way(address, None) for address in ("2001:db8::1", "192.0.2.1", "192.0.2.2")))
+        """RFC 8305, 4, M4: families take turns, IPv4 first; without anything advertised the system chooses where from."""
+        found = ways(("2001:db8::1", "192.0.2.1", "192.0.2.2"), ())
+        self.assertEqual(found, tuple(Way(address, None) for address in ("192.0.2.1", "2001:db8::1", "192.0.2.2")))
+
+    def test_tried(self) -> None:
+        """M4: what was tried comes last, what was tried first before what was tried then."""
+        there, own = ("192.0.2.1", "2001:db8::1", "192.0.2.2"), ("192.0.2.5",)
+        for tried, order in (
+            (("192.0.2.1",), ("192.0.2.2", "2001:db8::1", "192.0.2.1")),
+            (("192.0.2.2", "192.0.2.1", "192.0.2.99"), ("2001:db8::1", "192.0.2.2", "192.0.2.1")),
+            (("192.0.2.2", "192.0.2.1", "2001:db8::1", "192.0.2.2"), ("192.0.2.1", "2001:db8::1", "192.0.2.2")),
+        ):
+            self.assertEqual(tuple(way.address for way in ways(there, own, tried)), order)
 
     def test_advertised_first(self) -> None:
         """M4: an address to which we have none of ours comes last."""

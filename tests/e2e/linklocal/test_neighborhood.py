@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
 
 from tests.e2e.ends import JULIET, PORT, ROMEO, TIMEOUTS, End, EndsCase
-from tests.testing.peers import Remembering
+from tests.testing.peers import Recorder, Remembering
 from xmppfed.core.namespaces import NS_STREAM
-from xmppfed.e2e.linklocal.memory import MemoryLink
+from xmppfed.e2e.linklocal.memory import MemoryDiscovery, MemoryLink
 from xmppfed.e2e.linklocal.names import InstanceName
 from xmppfed.e2e.linklocal.neighborhood import Neighborhood
 from xmppfed.e2e.linklocal.txt import LinkPresence
@@ -25,6 +25,7 @@ class OnLink(EndsCase):
     def setUp(self) -> None:
         super().setUp()
         self.link = MemoryLink(self.network.reactor)
+        self.discoveries: dict[str, MemoryDiscovery] = {}
         self.juliet = self.neighbor(JULIET, "192.0.2.1")
         self.romeo = self.neighbor(ROMEO, "192.0.2.2")
         self.network.pump()
@@ -32,6 +33,7 @@ class OnLink(EndsCase):
     def neighbor(self, name: str, place: str) -> End:
         """Somebody who is announced, and knows of others by that alone."""
         discovery = self.link.discovery(place)
+        self.discoveries[name] = discovery
         Deferred.fromCoroutine(discovery.start())
         Deferred.fromCoroutine(discovery.publish(InstanceName.parse(name), PORT, LinkPresence()))
         neighborhood: Whereabouts = Neighborhood(self.network.reactor, discovery, TIMEOUTS)
@@ -67,6 +69,27 @@ class OnLink(EndsCase):
         self.assertIn("not-authorized", self.call("192.0.2.9", HEADER % f" from='{JULIET}'", HELLO))
         self.assertIn("not-authorized", self.call("192.0.2.1", HEADER % " from='tybalt@street'", HELLO))
         self.assertEqual(self.romeo.heard.bodies, [])
+
+    def test_refused_at_one_address(self) -> None:
+        """M4: who drops our connection at one of its addresses is tried at another; that is forgotten after a while."""
+
+        class Dropping(Recorder):
+            def connectionMade(self) -> None:
+                super().connectionMade()
+                self.transport.abortConnection()
+
+        dropped = Remembering(Dropping)
+        listening = TCP4ServerEndpoint(self.network.reactor, PORT, interface="192.0.2.7").listen(dropped)
+        self.ports.append(self.successResultOf(listening))
+        nurse = self.neighbor("nurse@house", "192.0.2.3")
+        self.discoveries["nurse@house"].addresses = ("192.0.2.7", "192.0.2.3")
+        for _ in range(2):
+            self.romeo.say("hello", "nurse@house")
+            self.network.advance(60)
+            [stream] = self.romeo.peers.streams()
+            stream.close()
+            self.network.pump()
+        self.assertEqual((len(dropped.built), nurse.heard.bodies), (2, [(ROMEO, "hello")] * 2))
 
     def test_unknown(self) -> None:
         """Who is not there is looked for, and the stanza returns with the names of who is."""

@@ -6,12 +6,11 @@ addresses as IPv6 ones (`::ffff:192.0.2.1`): both are understood.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from itertools import zip_longest
 from typing import Any
-
-from xmppfed.discovery.candidates import interleaved
 
 __all__ = ["Way", "host_of", "same_host", "source_for", "ways", "zoned"]
 
@@ -50,12 +49,16 @@ def source_for(address: str, own: Iterable[str]) -> str | None:
     return max(fitting, key=lambda candidate: _common(_plain(candidate), target), default=None)
 
 
-def ways(addresses: Iterable[str], own: Iterable[str]) -> tuple[Way, ...]:
-    """How to reach a peer at these addresses, the best first: families in turn (RFC 8305, 4), and what we have no advertised
-    address for at the end, for some refuse who comes from elsewhere (M4)."""
+def ways(addresses: Collection[str], own: Iterable[str], tried: Sequence[str] = ()) -> tuple[Way, ...]:
+    """How to reach a peer at these addresses, the best first: families in turn (RFC 8305, 4), but IPv4 before IPv6, for there are
+    peers that know but one address of ours, and refuse the others. What we have no advertised address for comes behind, for the
+    same reason (M4), and what has been `tried` at the end."""
     own = tuple(own)
-    found = [Way(address, source_for(address, own)) for address in interleaved(addresses)]
-    return tuple(sorted(found, key=lambda way: way.source is None))
+    families = [[address for address in addresses if (":" in address) is v6] for v6 in (False, True)]
+    in_turn = [address for pair in zip_longest(*families) for address in pair if address is not None]
+    found = [Way(address, source_for(address, own)) for address in in_turn]
+    turns = {address: turn for turn, address in enumerate(tried, 1)}
+    return tuple(sorted(found, key=lambda way: (turns.get(way.address, 0), way.source is None)))
 
 
 def zoned(addresses: Iterable[str], own: Iterable[str]) -> tuple[str, ...]:

@@ -10,10 +10,13 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from xmppfed.e2e.endpoints import LinkLocalEndpoint
 from xmppfed.e2e.linklocal.arriving import peers_at
 from xmppfed.e2e.linklocal.discovery import PresenceDiscovery
+from xmppfed.e2e.linklocal.names import folded
 from xmppfed.timeouts import Timeouts
 
 __all__ = ["Neighborhood"]
 
+_SOON = 5.0
+"""Seconds: longer than peers wait before they call again."""
 _TIMEOUTS = Timeouts()
 
 
@@ -24,10 +27,18 @@ class Neighborhood:
         self._reactor = reactor
         self._discovery = discovery
         self._timeouts = timeouts
+        self._called: dict[str, tuple[float, list[str]]] = {}
 
     def endpoint(self, name: str) -> IStreamClientEndpoint:
-        """See `Whereabouts.endpoint`. Who is not there is missed only when the endpoint connects."""
-        return LinkLocalEndpoint(self._reactor, self._discovery, name, self._timeouts)
+        """See `Whereabouts.endpoint`. Who is not there is missed only when the endpoint connects.
+
+        Who is called again so soon has refused us at the address where it took the connection: the next is another one.
+        """
+        now = self._reactor.seconds()
+        self._called = {key: lately for key, lately in self._called.items() if now - lately[0] < _SOON}
+        _, tried = self._called.get(folded(name), (now, []))
+        self._called[folded(name)] = now, tried
+        return LinkLocalEndpoint(self._reactor, self._discovery, name, self._timeouts, tried=tried)
 
     async def names_at(self, address: str) -> Collection[str]:
         """See `Whereabouts.names_at`: nobody may call from an address that nobody advertises (M4)."""
