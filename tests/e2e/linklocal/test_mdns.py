@@ -21,7 +21,7 @@ from xmppfed.e2e.linklocal.discovery import (
     Place,
     PresenceDiscovery,
 )
-from xmppfed.e2e.linklocal.mdns import Responder, ZeroconfDiscovery, open_responder
+from xmppfed.e2e.linklocal.mdns import AGAIN, Responder, ZeroconfDiscovery, open_responder
 from xmppfed.e2e.linklocal.names import InstanceName
 from xmppfed.e2e.linklocal.txt import LinkPresence, read_txt
 from xmppfed.errors import DiscoveryError
@@ -61,6 +61,8 @@ class FakeResponder:
         return True
 
     def update(self, instance: str, port: int, strings: Mapping[str, bytes]) -> None:
+        if self.fault:
+            raise self.fault
         self.updates.append(read_txt({key.encode(): value for key, value in strings.items()}))
         self.heard(instance, self.updates[-1])
 
@@ -230,6 +232,40 @@ class Publishing(_Discovering):
             self.successResultOf(change)
         self.assertEqual(self.responder.updates, [AWAY, AVAILABLE])
         self.assertEqual(self.events, [])
+        self.network.advance(AGAIN)
+
+    def test_said_again(self) -> None:
+        """L8: a change is said twice, for others keep what they have heard within the second before it (RFC 6762, 8.3, 10.2)."""
+        self.publish()
+        self.done(self.discovery.update(JULIET, AWAY))
+        self.network.advance(1)
+        self.assertEqual(self.responder.updates, [AWAY])
+        self.network.advance(1)
+        self.assertEqual(self.responder.updates, [AWAY, AWAY])
+        self.network.advance(60)
+        self.assertEqual(len(self.responder.updates), 2)
+
+    def test_not_said_again(self) -> None:
+        """L8, L14: what is not true any more is not said again."""
+        self.publish()
+        self.done(self.discovery.update(JULIET, AWAY))
+        self.network.advance(1)
+        self.done(self.discovery.update(JULIET, AVAILABLE))
+        self.network.advance(1)
+        self.done(self.discovery.withdraw(JULIET))
+        self.publish()
+        self.done(self.discovery.update(JULIET, AWAY))
+        self.done(self.discovery.stop())
+        self.network.advance(60)
+        self.assertEqual(self.responder.updates, [AWAY, AVAILABLE, AWAY])
+
+    def test_fault_when_said_again(self) -> None:
+        """What cannot be said again is logged."""
+        self.publish()
+        self.done(self.discovery.update(JULIET, AWAY))
+        self.responder.fault = DiscoveryError("the network is gone")
+        self.network.advance(AGAIN)
+        self.assertEqual(len(self.flushLoggedErrors(DiscoveryError)), 1)
 
     def test_update_unknown(self) -> None:
         """Of who is not published nothing can be told."""

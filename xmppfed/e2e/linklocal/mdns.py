@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred, TimeoutError
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from xmppfed.e2e.linklocal.discovery import Peer, Place, Watcher
@@ -21,6 +22,9 @@ from xmppfed.timeouts import Timeouts
 __all__ = ["Responder", "ZeroconfDiscovery", "open_responder"]
 
 
+AGAIN = 1.5
+"""Seconds after which a change is said once more. What others heard within a second before it they keep beside it
+(RFC 6762, 10.2), and would show for an hour; a second announcement, more than a second later, ends that (8.3)."""
 _TIMEOUTS = Timeouts()
 
 
@@ -89,6 +93,7 @@ class ZeroconfDiscovery:
         self._roster = Roster()
         self._published: dict[str, tuple[str, int]] = {}
         self._unsaid: dict[str, LinkPresence] = {}
+        self._again: dict[str, IDelayedCall] = {}
 
     @property
     def peers(self) -> tuple[Peer, ...]:
@@ -120,6 +125,8 @@ class ZeroconfDiscovery:
         """Say goodbye, as long as that may take (L14)."""
         if self._ended:
             return
+        for key in tuple(self._again):
+            self._say_no_more(key)
         self._responder = None
         self._roster.close()
         try:
@@ -146,11 +153,15 @@ class ZeroconfDiscovery:
         key = folded(str(name))
         say = partial(self._say, self._started(), key, *self._published[key])
         self._unsaid[key] = presence
+        self._say_no_more(key)
+        self._again[key] = self._reactor.callLater(AGAIN, self._say_again, key, presence, say)
         await self._run(say)
 
     async def withdraw(self, name: InstanceName) -> None:
         """Say goodbye for somebody of ours."""
-        instance, _ = self._published.pop(folded(str(name)))
+        key = folded(str(name))
+        instance, _ = self._published.pop(key)
+        self._say_no_more(key)
         await self._run(partial(self._started().unregister, instance))
         self._roster.release(instance)
 
@@ -176,6 +187,17 @@ class ZeroconfDiscovery:
         presence = self._unsaid.pop(key, None)
         if presence is not None:
             responder.update(instance, port, write_txt(presence, port))
+
+    def _say_again(self, key: str, presence: LinkPresence, say: Callable[[], None]) -> None:
+        """Tell once more what was told last."""
+        del self._again[key]
+        self._unsaid[key] = presence
+        self._run(say).addErrback(lambda failure: self.log.failure("a change was not said again", failure))
+
+    def _say_no_more(self, key: str) -> None:
+        """What was told last was not the last, or there is nothing more to tell."""
+        if (again := self._again.pop(key, None)) is not None:
+            again.cancel()
 
     def _answer(self, future: Future[Place | None]) -> Deferred[Place | None]:
         """The answer in the reactor's thread."""
