@@ -25,6 +25,9 @@ want 'command -v node' nodejs
 want 'command -v npm' npm
 want 'command -v ip' iproute2
 want 'command -v unshare' util-linux
+want 'command -v dbus-daemon' dbus
+want 'command -v avahi-daemon' avahi-daemon
+want 'command -v purple-remote' libpurple-bin
 
 install_packages() {
     if [ "${#packages[@]}" -eq 0 ]; then

@@ -20,6 +20,7 @@ from tests.interop import (
     federation,
     gateway,
     linklocal_discovery,
+    linklocal_purple,
     proxies,
     rehearsal,
     restart,
@@ -44,6 +45,7 @@ SCENARIOS: list[Scenario] = [
     *dialects.SCENARIOS,
     *gateway.SCENARIOS,
     *linklocal_discovery.SCENARIOS,
+    *linklocal_purple.SCENARIOS,
     *xmpp_proxy.SCENARIOS,
 ]
 

@@ -101,7 +101,7 @@ class Person:
         """What is shown of a bare JID."""
         return self.contacts.setdefault(address, Contact())
 
-    def events(self, name: str, **facts: str) -> list[dict[str, Any]]:
+    def events(self, name: str, **facts: Any) -> list[dict[str, Any]]:
         """What it has told under `name`, with these facts."""
         wanted = {"event": name, **facts}
         return [told for told in self.told if wanted.items() <= told.items()]
@@ -149,12 +149,13 @@ class Person:
 
 
 @contextmanager
-def person(program: Program, account: Account, authority: Path, folder: Path) -> Iterator[Person]:
-    """Somebody with a running client, who is not logged in yet. `authority` (PEM) signs the certificates of servers."""
+def person(program: Program, account: Account, authority: Path | None, folder: Path) -> Iterator[Person]:
+    """Somebody with a running client, who is not logged in yet. `authority` (PEM) signs the certificates of servers, if there
+    are any."""
     need(program.interpreter, *program.needs)
     home = folder / f"{account.user}-{Path(program.script).stem}"
     home.mkdir()
-    environment = {"NODE_EXTRA_CA_CERTS": str(authority), "INTEROP_AUTHORITY": str(authority)}
+    environment = {"NODE_EXTRA_CA_CERTS": str(authority), "INTEROP_AUTHORITY": str(authority)} if authority else {}
     process = subprocess.Popen(
         [program.interpreter, CLIENTS / program.script, json.dumps(asdict(account))],
         stdin=subprocess.PIPE,
