@@ -432,6 +432,29 @@ class Breaking(EndsCase):
         self.clean()
         self.ports, self.ends = [], []
 
+    def test_cut_while_closing(self) -> None:
+        """Who answers a closing cannot know that what it said just before has arrived; when the connection breaks then, it says
+        it again."""
+        juliet, romeo = self.talking()
+        [stream] = romeo.peers.streams()
+        stream.close()
+        self.network.advance(0.02)
+        juliet.say("crossed the closing", ROMEO)
+        self.network.advance(0.04)
+        self.network.cut()
+        self.network.advance(10)
+        self.assertEqual(bodies(romeo), ["0", "crossed the closing"])
+
+    def test_closed_behind_stanzas(self) -> None:
+        """When the connection ends in good order after that, it has arrived, and is not said again."""
+        juliet, romeo = self.talking()
+        [stream] = romeo.peers.streams()
+        stream.close()
+        self.network.advance(0.02)
+        juliet.say("crossed the closing", ROMEO)
+        self.network.advance(10)
+        self.assertEqual(bodies(romeo), ["0", "crossed the closing"])
+
     def test_half_open(self) -> None:
         """One end knows that the connection broke, the other does not: the session goes on all the same."""
         juliet, romeo = self.talking()

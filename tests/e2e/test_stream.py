@@ -76,6 +76,12 @@ class ByHand(EndsCase):
             self.network.pump()
         return peer.received[before:].decode()
 
+    def leave(self, peer: Any) -> None:
+        """Close the stream and the connection, as who closes first does."""
+        peer.transport.write(CLOSE.encode())
+        peer.transport.loseConnection()
+        self.network.pump()
+
     def secure(self, peer: Recorder, certificate: Any = None) -> Recorder:
         """TLS from here, showing a certificate or none."""
         made = Remembering()
@@ -216,7 +222,7 @@ class Legacy(ByHand):
         romeo.say("two", JULIET)
         self.network.pump()
         theirs = self.call(header(version=None))
-        self.say(made.built[0], CLOSE)
+        self.leave(made.built[0])
         self.assertRegex(theirs.received.decode(), "<body>one</body>.*<body>two</body>")
 
     def test_called_while_calling(self) -> None:
@@ -474,8 +480,7 @@ class Modern(ByHand):
         peers = [self.call(header(f"p{number}@verona"), said("hello")) for number in range(TIMEOUTS.peer_streams + 1)]
         self.ended(peers[-1], "resource-constraint")
         self.assertEqual(len(romeo.heard.bodies), TIMEOUTS.peer_streams)
-        self.say(peers[0], CLOSE)
-        self.network.advance(1)
+        self.leave(peers[0])
         self.call(header("late@verona"), said("hello"))
         self.assertEqual(len(romeo.heard.bodies), TIMEOUTS.peer_streams + 1)
 

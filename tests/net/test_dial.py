@@ -134,7 +134,7 @@ class Dialed(DialCase):
             def heard(self) -> None:
                 """Yes."""
 
-            def wire_lost(self, reason: str) -> None:
+            def wire_lost(self, reason: str, *, clean: bool = False) -> None:
                 """Keep it."""
                 received.append(reason.encode())
 

@@ -77,7 +77,7 @@ class Sink:
 
     answered = flush
 
-    def wire_lost(self, reason: str) -> None:
+    def wire_lost(self, reason: str, *, clean: bool = False) -> None:
         """The end."""
 
 

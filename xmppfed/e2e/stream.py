@@ -166,14 +166,15 @@ class PeerStream:
         self.trust = Trust.PLAIN
         self.host = choose(None) if name else None
         self.connection = connection
-        connection.stream.bidirectional = True
+        connection.stream.bidirectional = connection.patient = True
         self.settled: Deferred[bool] = Deferred(lambda _: connection.cut("nobody waits for this stream any more"))
         self.reason = ""
         self._choose = choose
         self._gathering = gathering
         gathering.add(self)
         self.closed = False
-        """By both ends, in good order: all has arrived that was sent."""
+        """By both ends, and so was the connection: all has arrived that was sent. Known when the connection is gone."""
+        self._closed = False
         self._loud = False
         self._refused = False
         self._second = self._said = 0  # stanzas within the second
@@ -261,7 +262,7 @@ class PeerStream:
                 self._note(f"{'we' if sent else 'the peer'} ended the stream with {printable(str(error))}")
                 self._end()
             case StreamClosed():
-                self.closed = True
+                self._closed = True
                 self._note("the stream was closed")
                 self._end()
             case _:
@@ -270,7 +271,10 @@ class PeerStream:
     def lost(self, reason: str) -> None:
         """The connection is gone."""
         self._note(reason)
+        self.closed = self._closed and (self.connection.clean or self.legacy)
         self._end()
+        if self.host is not None and self._stands:
+            self.host.ended(self, self.reason)
         self._gathering.discard(self)
 
     # Who the peer is.
@@ -487,8 +491,6 @@ class PeerStream:
         self._ended = True
         for what in list(self._timers):
             self._cancel(what)
-        if self.host is not None and self._stands:
-            self.host.ended(self, self.reason)
         if not self.settled.called:
             self.settled.errback(StreamEnded(self.reason, loud=self._loud, again=not self._refused))
 

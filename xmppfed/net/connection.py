@@ -88,6 +88,8 @@ class Connection(Generic[OwnerType]):
         self._reason = ""
         self._opened = False  # the peer's header has come
         self._lost = False
+        self.clean = False  # how the transport ended
+        self.patient = False  # leaves it to the peer, if that has closed its stream first, to end the transport
         self._deadline: IDelayedCall | None = None
         self._keepalive: IDelayedCall | None = None
         self._blocked: IDelayedCall | None = None
@@ -186,9 +188,11 @@ class Connection(Generic[OwnerType]):
             if self._resting is None:
                 self._wire.resume()
 
-    def wire_lost(self, reason: str) -> None:
-        """The transport is gone; an end without a Close frame is clean once the stream is closed."""
+    def wire_lost(self, reason: str, *, clean: bool = False) -> None:
+        """The transport is gone; an end without a Close frame is clean once the stream is closed. It was `clean` when the
+        peer's end of the transport was reached, so that it has read everything, if it has closed its stream."""
         self._lost = True
+        self.clean = clean
         if self.stream.state in _ENDED and self.stream.failure is None:
             reason = "the stream was closed"
         self.stream.connection_lost()
@@ -217,7 +221,7 @@ class Connection(Generic[OwnerType]):
             self._state_changed(self.stream.state)
 
     def _state_changed(self, now: State) -> None:
-        self._state = now
+        before, self._state = self._state, now
         self._wire.take_at_most(self.stream.framing.limit)
         if now is State.ESTABLISHED:
             self._wait(None)
@@ -225,6 +229,8 @@ class Connection(Generic[OwnerType]):
             self._tick()
         elif now is State.CLOSING:
             self._wait(self.timeouts.stream_close, "our closing was not answered", self._end)
+        elif now is State.CLOSED and self.patient and before is not State.CLOSING:
+            self._wait(self.timeouts.stream_close, then=self._end)
         elif now in (State.ABANDONED, State.CLOSED):
             self._end()
         elif not self._opened and now is not State.HEADER_SENT:

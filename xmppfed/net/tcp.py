@@ -96,7 +96,7 @@ class StreamProtocol(protocol.Protocol):
         if self.connection is not None:
             connection, self.connection = self.connection, None
             closed = reason.check(ConnectionDone) is not None
-            connection.wire_lost("the peer closed the connection" if closed else reason.getErrorMessage())
+            connection.wire_lost("the peer closed the connection" if closed else reason.getErrorMessage(), clean=closed)
 
     def pauseProducing(self) -> None:
         """The transport holds as much as it wants to: the peer does not read."""

@@ -114,7 +114,7 @@ class WebSocketWire:
         finally:  # whatever Autobahn makes of a reason of OpenSSL's
             connection, self.connection = self.connection, None
             if connection is not None:
-                connection.wire_lost(self._why_lost())
+                connection.wire_lost(self._why_lost(), clean=self.wasClean)
 
     def _why_lost(self: Any) -> str:
         if self.failure:
