@@ -381,6 +381,7 @@ class _Assembly:
             hold=self._router.hold,
             subscribed=self._handlers.subscribed,
             watchers=self._handlers.watchers,
+            contacts=self._handlers.contacts,
             blocks=self._handlers.blocks,
             accounts=self._registrar,
             records=self._world.storage.records,

@@ -169,6 +169,9 @@ class Host:
     """Whether an account, the first, lets the second see its presence."""
     watchers: Callable[[str], Collection[str]]
     """Who may see the presence of a connected account, by its bare address as text; bare addresses as well."""
+    contacts: Callable[[str], Collection[Element] | None]
+    """The roster items that a service has for a connected account, by its bare address as text, and that nobody stores: people
+    on the local network. None where it can have none."""
     blocks: Callable[[str, JID], bool]
     """Whether a connected account, by its bare address as text, wants to hear nothing of an address."""
     accounts: Accounts

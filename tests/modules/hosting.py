@@ -32,6 +32,7 @@ class Hosting(Server):
             hold=self.router.hold,
             subscribed=self.handlers.subscribed,
             watchers=self.handlers.watchers,
+            contacts=self.handlers.contacts,
             blocks=self.handlers.blocks,
             accounts=Registrar(self.storage.accounts, at_once, self.handlers, self.sessions, self.end),
             records=self.storage.records,

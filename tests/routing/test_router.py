@@ -728,3 +728,28 @@ class AnyStanzaTests(SynchronousTestCase):
         if kind == "iq" and type in ("get", "set") and to not in (BALCONY, ROMEO):
             self.assertEqual([condition(answer) for answer in answers], ["service-unavailable"])
         self.assertFalse(town.router._turn)
+
+
+class BesideTests(SynchronousTestCase):
+    """Domains that exist here alone."""
+
+    def test_taken(self) -> None:
+        """What is for such a domain goes to who takes it, whoever sends it, and never to another server."""
+        server, taken = Town(), []
+        sent = to_remote(server)
+        server.router.beside["example.net"] = taken.append
+        for to in ("example.net", "EXAMPLE.net", "a@example.net/b"):
+            self.assertEqual(server.say("message", "chat", to, sender=ROMEO), [])
+        server.router.direct[ROMEO] = lambda stanza: True
+        server.say("message", "chat", "example.net")
+        self.assertEqual(([one.attributes["to"] for one in taken][2:], sent), (["a@example.net/b", "example.net"], []))
+
+    def test_refused(self) -> None:
+        """What it raises is answered."""
+        server = Town()
+
+        def refuse(stanza: Stanza) -> None:
+            raise StanzaError(StanzaCondition.ITEM_NOT_FOUND)
+
+        server.router.beside["example.net"] = refuse
+        self.assertEqual(server.refusal("message", "chat", "a@example.net"), "item-not-found")

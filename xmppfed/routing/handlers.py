@@ -143,6 +143,11 @@ class Handlers:
         ask = self.takers.get(("roster", "watchers"))
         return () if ask is None else cast(Collection[str], ask(account))
 
+    def contacts(self, account: str) -> Collection[Element] | None:
+        """The roster items of a connected account besides those that its roster has; None where it can have none."""
+        ask = self.takers.get(("roster", "contacts"))
+        return None if ask is None else cast(Collection[Element] | None, ask(account))
+
     def blocks(self, account: str, jid: JID) -> bool:
         """Whether a connected account wants to hear nothing of `jid`."""
         ask = self.takers.get(("blocklist", "blocks"))

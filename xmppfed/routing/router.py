@@ -47,6 +47,8 @@ class Router:
         self._remotes = remotes
         self.direct: dict[str, Callable[[Stanza], bool]] = {}
         """By the address that says something to somebody elsewhere: a way of its own, which may decline."""
+        self.beside: dict[str, Callable[[Stanza], None]] = {}
+        """By domains that exist here alone, and are never another server's: who takes what is for them, or raises StanzaError."""
         self.handlers = handlers
         self._takers = handlers.takers
         self._sent, self._received, self._routed = map(handlers.hooks, ("sent", "received", "routed"))
@@ -148,7 +150,9 @@ class Router:
 
     def _find(self, to: JID, stanza: Stanza) -> None:
         """No session has just this text as its address: it is elsewhere, ours, absent, or written in another way."""
-        if to.domain not in self._domains:
+        if (beside := self.beside.get(to.domain)) is not None:
+            beside(stanza)
+        elif to.domain not in self._domains:
             direct = self.direct.get(stanza.attributes.get("from", ""))
             if direct is None or not direct(stanza):
                 self._remotes.send(stanza)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.modules.hosting import JULIET as HOSTED
 from tests.modules.hosting import Hosting
 from tests.modules.roster.people import CAPULET, GET, JULIET, NURSE, ROMEO, People, presence, pushed
 from tests.routing.fakes import condition, stanza
+from xmppfed.core.element import Element
 from xmppfed.core.jid import JID
 from xmppfed.core.roster import NS
 from xmppfed.core.stanza import Stanza
@@ -188,3 +190,20 @@ class SeesTests(People):
             asked = self.federation.server("montague.example").router.handlers.subscribed(JID.parse(ROMEO), JID.parse(JULIET))
             self.assertTrue(self.federation.result(asked))
             juliet.close(), romeo.close()
+
+
+class BesideTests(SynchronousTestCase):
+    """Contacts that nobody stores."""
+
+    def test_whole_and_without_version(self) -> None:
+        """Where a service has contacts for an account they stand in its roster, which is not kept by clients: it is whole,
+        whatever version a client has. Other accounts have theirs as always."""
+        server = Hosting(Roster)
+        beside: dict[str, list[Element]] = {}
+        server.handlers.add(("roster", "contacts"), beside.get, "somebody")
+        self.successResultOf(Deferred.fromCoroutine(server.modules[0].prepare(JID.parse("juliet@example.org"))))
+        query = next(server.ask("get", None, f"{{{NS}}}query", ver="0").element.elements(), None)
+        self.assertIsNone(query)
+        beside["juliet@example.org"] = [Element("item", NS, {"jid": "romeo@local"})]
+        query = next(server.ask("get", None, f"{{{NS}}}query", ver="0").element.elements())
+        self.assertEqual(([item.get("jid") for item in query.elements()], query.get("ver")), (["romeo@local"], None))

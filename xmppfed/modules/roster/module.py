@@ -98,6 +98,9 @@ class Roster(Module):
         if resource is None or roster is None:  # Its session ended while this waited for its turn.
             raise StanzaError(StanzaCondition.SERVICE_UNAVAILABLE)
         resource.wants.add(NS)
+        unkept = self.host.contacts(str(sender.bare))
+        if unkept is not None:  # Whole and without a version: a client must not keep them either.
+            return stanza.reply(Element("query", NS, {}, [*(contact.item() for contact in roster.listed()), *unkept]))
         version = next(stanza.element.elements()).get("ver")
         missed = None if version is None else roster.since(version)
         if missed is None:
