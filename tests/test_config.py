@@ -148,6 +148,23 @@ class Accepted(ConfigTestCase):
         self.assertEqual((lan.offer, lan.trust, lan.allow), (("example.org",), "verified", ()))
         self.assertEqual(config.services.endpoints(), {"services.e2e.listeners.lan.endpoint": "tcp:5298"})
         self.assertEqual(config.services.e2e.peers, {"echo.example.net": "tcp:192.0.2.9:5298"})
+        self.assertIsNone(config.services.e2e.lan_gateway)
+
+    def test_lan_gateway(self) -> None:
+        """The gateway to the local network lets in nobody unless told, and listens where it says."""
+        config = self.load(DOMAIN + "[services.e2e.lan_gateway]\n")
+        assert config.services.e2e is not None and config.services.e2e.lan_gateway is not None
+        lan = config.services.e2e.lan_gateway
+        self.assertEqual((lan.users, lan.domain, lan.trust, lan.port), ((), "local", "first-use", 5298))
+        self.assertEqual(config.services.endpoints(), {"services.e2e.lan_gateway.endpoint": "tcp6:5298"})
+        config = self.load(
+            DOMAIN + '[services.e2e.lan_gateway]\nusers = ["Juliet@example.org"]\ndomain = "LAN.example.org"\n'
+            'endpoint = "tcp:port=99:interface=127.0.0.1"\nnicks = { "juliet@example.org" = "J" }\n'
+        )
+        assert config.services.e2e is not None and config.services.e2e.lan_gateway is not None
+        lan = config.services.e2e.lan_gateway
+        self.assertEqual((lan.users, lan.domain, lan.port), (("juliet@example.org",), "lan.example.org", 99))
+        self.assertEqual(lan.nicks, {"juliet@example.org": "J"})
 
     def test_static_routes(self) -> None:
         """A static route is a URL, or a table with the addresses to use; its domain is prepared."""
@@ -338,6 +355,9 @@ class Refused(ConfigTestCase):
             self.refused(text, 'gateways."b.example".backend', f'"{backend}"', "xmpp://HOST[:PORT]")
         text = FEDERATED + listener + gateway + 'certificate = "gone.pem"\n'
         self.refused(text, 'gateways."b.example".certificate', "gone.pem")
+        lan = '[services.e2e.lan_gateway]\ndomain = "b.example"\n'
+        self.refused(FEDERATED + listener + lan + gateway, 'gateways."b.example"', "services.e2e.lan_gateway another domain")
+        self.assertTrue(self.load(FEDERATED + listener + lan.replace("b.", "c.") + gateway).gateways)
 
     def test_gateway_listener(self) -> None:
         """Without TLS it listens on this machine alone; its peers are networks."""
@@ -351,7 +371,7 @@ class Refused(ConfigTestCase):
         """End-to-end streams need a domain with a certificate, at one listener, and addresses elsewhere."""
         lan = '[services.e2e.listeners.lan]\nendpoint = "tcp:5298"\noffer = ["example.org"]\n'
         other = '[services.e2e.listeners.other]\nendpoint = "tcp:5299"\noffer = ["example.org"]\n'
-        key = "services.e2e.listeners.lan"
+        key, gateway = "services.e2e.listeners.lan", "[services.e2e.lan_gateway]\n"
         path = 'websocket_path = "/e2e"\n'
         twice = lan + path + "[services.e2e.listeners.twice]\noffer = []\n" + path
         for text, *parts in (
@@ -371,6 +391,23 @@ class Refused(ConfigTestCase):
             (DOMAIN + lan + "color = 1\n", f"{key}.color", "an unknown key"),
             (DOMAIN + '[services.e2e.peers]\n"echo.example.net" = "no:where"\n', "services.e2e.peers", "a client endpoint"),
             (DOMAIN + '[services.e2e.peers]\n"example.org" = "tcp:a:1"\n', "services.e2e.peers", "an address elsewhere"),
+            (DOMAIN + "[services.e2e]\nlan_gateway = 1\n", "services.e2e.lan_gateway", "a table"),
+            (DOMAIN + gateway + "color = 1\n", "services.e2e.lan_gateway.color", "an unknown key"),
+            (DOMAIN + gateway + 'endpoint = "tcp:x"\n', "services.e2e.lan_gateway.endpoint", "a server endpoint"),
+            (DOMAIN + gateway + 'endpoint = "unix:x"\n', "services.e2e.lan_gateway.endpoint", "tcp:PORT or tcp6:PORT"),
+            (DOMAIN + gateway + 'endpoint = "tcp:0"\n', "services.e2e.lan_gateway.endpoint", "tcp:PORT or tcp6:PORT"),
+            (DOMAIN + gateway + 'domain = "a b"\n', "services.e2e.lan_gateway.domain", "a domain name"),
+            (DOMAIN + gateway + 'domain = "example.org"\n', "services.e2e.lan_gateway.domain", "a domain that nobody serves"),
+            (DOMAIN + gateway + 'users = ["a@b@c"]\n', "services.e2e.lan_gateway.users", "accounts such as"),
+            (DOMAIN + gateway + 'users = ["a@example.net"]\n', "services.e2e.lan_gateway.users", "accounts of this server"),
+            (DOMAIN + gateway + 'users = ["example.org"]\n', "services.e2e.lan_gateway.users", "accounts of this server"),
+            (DOMAIN + gateway + 'users = ["a@example.org/b"]\n', "services.e2e.lan_gateway.users", "accounts of this server"),
+            (DOMAIN + gateway + 'users = ["a@example.org", "A@example.org"]\n', "users", "one account of each name"),
+            (
+                DOMAIN + gateway + 'nicks = { "a@example.net" = "A" }\n',
+                "services.e2e.lan_gateway.nicks",
+                "accounts of this server",
+            ),
         ):
             with self.subTest(text=text):
                 self.refused(text, *parts)

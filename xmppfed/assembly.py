@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Collection, Container, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from ipaddress import IPv6Address, ip_network
 from secrets import randbelow
+from socket import gethostname
 from typing import Any
 
 import msgspec
@@ -21,6 +22,7 @@ from xmppfed import extend
 from xmppfed.checks import is_origin
 from xmppfed.config import Config, GatewayOptions, GatewayServiceOptions
 from xmppfed.core.events import Pair
+from xmppfed.core.jid import JID
 from xmppfed.discovery.candidates import S2S_WEBSOCKET, XMPP_SERVER, XMPPS_SERVER
 from xmppfed.discovery.discovery import Discovery
 from xmppfed.discovery.dnssources import ServiceRecords, TextRecords
@@ -30,6 +32,9 @@ from xmppfed.discovery.resolver import Resolver
 from xmppfed.discovery.sources import HostMetaDocuments, Source, StaticRoute, StaticRoutes
 from xmppfed.discovery.vouching import Vouching
 from xmppfed.e2e.connecting import Local
+from xmppfed.e2e.linklocal.discovery import PresenceDiscovery
+from xmppfed.e2e.linklocal.mdns import ZeroconfDiscovery
+from xmppfed.e2e.linklocal.names import InstanceName
 from xmppfed.e2e.store import FileTrustStore
 from xmppfed.errors import StanzaCondition, StanzaError
 from xmppfed.net.certificates import moment
@@ -41,6 +46,7 @@ from xmppfed.net.tls import ServerContexts, TrustRoots, strict_connection_creato
 from xmppfed.net.websocket import Acceptor
 from xmppfed.options import C2STCPOptions, FederationOptions, HTTPOptions, S2STCPOptions
 from xmppfed.options_e2e import E2EOptions
+from xmppfed.options_lan import LanGatewayOptions
 from xmppfed.routing.handlers import Handlers
 from xmppfed.routing.remotes import Remotes
 from xmppfed.routing.router import Router
@@ -65,6 +71,7 @@ from xmppfed.services.gateway import (
 )
 from xmppfed.services.http import HTTPService
 from xmppfed.services.intake import FIRST_LIMIT
+from xmppfed.services.lan_gateway.service import LanGateway
 from xmppfed.services.login import ClientPolicy
 from xmppfed.services.publishing import published
 from xmppfed.services.registrar import Registrar
@@ -98,6 +105,8 @@ class World:
     """Asked for candidates before all others."""
     dialers: Mapping[str, Dialer] = field(default_factory=dict)
     """By kind of candidate; they come before our own."""
+    discovery: Callable[[Sequence[str]], PresenceDiscovery] | None = None
+    """Makes one for peers on the networks of these interfaces; multicast DNS if it is None."""
 
 
 def module_options() -> Mapping[str, type[msgspec.Struct]]:
@@ -166,6 +175,8 @@ class _Assembly:
             self._add(self._gateway(services.gateway))
             self._add(self._backends)
         if services.e2e is not None:
+            if services.e2e.lan_gateway is not None:
+                self._add(self._lan_gateway(services.e2e.lan_gateway))
             self._add(self._e2e(services.e2e))
         self._add_modules()
         if self._world.control:
@@ -354,8 +365,7 @@ class _Assembly:
         return Relay(domain, dial, world.reactor, world.timeouts, limit)
 
     def _e2e(self, options: E2EOptions) -> E2E:
-        local = Local(self._world.reactor, self._world.timeouts, self._trust, options.max_stanza_bytes)
-        given = (options, local, self._acquaintances, self._contexts, self._router)
+        given = (options, self._ends, self._acquaintances, self._contexts, self._router)
         self._server.e2e = service = E2E(*given, self._add_door)
         return service
 
@@ -363,6 +373,27 @@ class _Assembly:
         """A path of the HTTPS port, which the configuration demands where somebody asks for one."""
         http: HTTPService = self._server.getServiceNamed("http")
         http.add_door(path, acceptor)
+
+    def _lan_gateway(self, options: LanGatewayOptions) -> LanGateway:
+        machine = options.machine or gethostname()
+        return LanGateway(
+            options,
+            {user: InstanceName.made(JID.parse(user).local, machine) for user in options.users},
+            self._ends,
+            self._acquaintances,
+            self._router,
+            self._sessions,
+            self._config.domains,
+            self._config.data_dir,
+            self._world.discovery or partial(ZeroconfDiscovery, self._world.reactor),
+        )
+
+    @cached_property
+    def _ends(self) -> Local:
+        """What all end-to-end streams share; the service of that name ends them, and is the last of those that have any."""
+        options = self._config.services.e2e
+        assert options is not None  # who asks has them
+        return Local(self._world.reactor, self._world.timeouts, self._trust, options.max_stanza_bytes)
 
     @cached_property
     def _acquaintances(self) -> FileTrustStore:

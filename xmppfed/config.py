@@ -31,6 +31,7 @@ from xmppfed.options import (
     StaticRoute,
 )
 from xmppfed.options_e2e import E2EListenerOptions, E2EOptions, read_e2e
+from xmppfed.options_lan import LanGatewayOptions
 from xmppfed.reference import markdown
 from xmppfed.tables import Options, Table, read
 
@@ -88,6 +89,8 @@ class Services:
                 found[f"services.{name}.direct_tls_endpoint"] = options.direct_tls_endpoint
         if self.e2e is not None:
             found |= {f"services.e2e.listeners.{name}.endpoint": one.endpoint for name, one in self.e2e.listeners.items()}
+            if self.e2e.lan_gateway is not None:
+                found["services.e2e.lan_gateway.endpoint"] = self.e2e.lan_gateway.endpoint
         return {key: endpoint for key, endpoint in found.items() if endpoint}
 
 
@@ -150,6 +153,7 @@ def reference(module_options: Mapping[str, type[msgspec.Struct]] = {}) -> str:
     ]
     tables += [(f"`[services.{name}]`", options) for name, options in _SERVICES.items()]
     tables.append(("`[services.e2e.listeners.lan]`", E2EListenerOptions))
+    tables.append(("`[services.e2e.lan_gateway]`", LanGatewayOptions))
     tables.append(("`[federation]`", FederationOptions))
     tables.append(('`[gateways."example.net"]`', GatewayOptions))
     tables += [(f"`[modules.{name}]`", options) for name, options in sorted(module_options.items())]
@@ -275,6 +279,9 @@ def _gateways(table: Table, domains: Mapping[str, DomainOptions], services: Serv
         domain, entry = prepared(table, name), table.table(name)
         if domain in domains:
             raise table.error(name, table.values[name], "a domain that another server serves", "Remove it here or in [domains].")
+        if services.e2e is not None and services.e2e.lan_gateway is not None and domain == services.e2e.lan_gateway.domain:
+            advice = "Give services.e2e.lan_gateway another domain: nothing for that one goes to another server."
+            raise table.error(name, table.values[name], "a domain that another server serves", advice)
         options = found[domain] = entry.convert(GatewayOptions)
         for key, where in (("backend", options.backend), ("clients", options.clients)):
             if not (is_backend(where) or (key, where) == ("clients", "")):

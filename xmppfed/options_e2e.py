@@ -14,6 +14,7 @@ from xmppfed.checks import check_endpoint, is_plain_url
 from xmppfed.core.jid import JID
 from xmppfed.errors import JIDError
 from xmppfed.options import DomainOptions
+from xmppfed.options_lan import LanGatewayOptions, read_lan_gateway
 from xmppfed.tables import Options, Table
 
 __all__ = ["E2EListenerOptions", "E2EOptions", "read_e2e"]
@@ -71,7 +72,7 @@ class E2EListenerOptions(Options, frozen=True, kw_only=True):
 
 class E2EOptions(Options, frozen=True):
     """End-to-end streams (XEP-0246): peers speak with a domain of this server directly, without a server of theirs. Its tables
-    are `listeners` and `peers`."""
+    are `listeners`, `peers` and `lan_gateway`."""
 
     max_stanza_bytes: Annotated[
         int, Meta(ge=10_000, description="The longest stanza taken from a peer, in bytes.", examples=[65536])
@@ -91,11 +92,18 @@ class E2EOptions(Options, frozen=True):
             examples=[{"echo.example.net": "tcp:192.0.2.9:5298"}],
         ),
     ] = msgspec.field(default_factory=dict)
+    lan_gateway: Annotated[
+        LanGatewayOptions | None,
+        Meta(
+            description="People on the local network in an ordinary client: `[services.e2e.lan_gateway]`, see below.",
+            examples=[{"users": ["juliet@example.org"]}],
+        ),
+    ] = None
 
 
 def read_e2e(table: Table, domains: Mapping[str, DomainOptions], *, http: bool) -> E2EOptions:
     """The table `[services.e2e]`, checked; `http` says whether there is an HTTPS port. Raises ConfigError."""
-    options = table.without("listeners").convert(E2EOptions)
+    options = table.without("listeners", "lan_gateway").convert(E2EOptions)
     listeners = table.table("listeners")
     found: dict[str, E2EListenerOptions] = {}
     offered: dict[str, str] = {}
@@ -105,7 +113,8 @@ def read_e2e(table: Table, domains: Mapping[str, DomainOptions], *, http: bool) 
     peers = table.table("peers")
     for address, endpoint in options.peers.items():
         _check_peer(peers, address, endpoint, domains)
-    return msgspec.structs.replace(options, listeners=found)
+    lan = read_lan_gateway(table.table("lan_gateway"), domains) if "lan_gateway" in table.values else None
+    return msgspec.structs.replace(options, listeners=found, lan_gateway=lan)
 
 
 def _listener(table: Table, domains: Mapping[str, DomainOptions], offered: dict[str, str]) -> E2EListenerOptions:

@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from xmppfed.discovery.sources import Answer
+from xmppfed.e2e.linklocal.memory import MemoryLink
 from xmppfed.errors import ConfigError
 from xmppfed.testing.hosting import Directory, Ground, Hosted
 from xmppfed.testing.network import Network
@@ -43,7 +44,7 @@ class Servers(SynchronousTestCase):
         folder = Path(self.mktemp())
         folder.mkdir()
         self.network = Network()
-        self.ground = Ground(self.network, folder, WAYS["tcp"], None, {}, Timeouts())
+        self.ground = Ground(self.network, MemoryLink(self.network.reactor), folder, WAYS["tcp"], None, {}, Timeouts())
 
     def hosted(self, settings: str = "") -> Hosted:
         return Hosted(self.ground, self.ground.authority(), "capulet.example", "127.0.0.2", "valid", [settings])

@@ -72,7 +72,8 @@ class Whereabouts(Protocol):
         ...
 
     async def names_at(self, address: str) -> Collection[str] | None:
-        """Who is announced at an IP address, and may speak from there without TLS; None when everybody may."""
+        """Who is announced at an IP address, and may speak from there without TLS; None when everybody may. Raises TrustRefused
+        when nobody may speak from there, not even under TLS."""
         ...
 
 

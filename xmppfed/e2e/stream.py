@@ -105,7 +105,8 @@ class Host(Protocol):
         ...
 
     async def names_at(self, address: str) -> Collection[str] | None:
-        """Who is announced at an IP address; None when anybody may come from anywhere."""
+        """Who is announced at an IP address; None when anybody may come from anywhere. Raises TrustRefused when nobody may
+        come from there."""
         ...
 
     def later(self, seconds: float, act: Callable[[], object]) -> IDelayedCall:
@@ -305,11 +306,15 @@ class PeerStream:
 
     async def _look_around(self, host: Host) -> None:
         """Who shows no certificate is at least at an address where somebody of that name is announced (M4)."""
-        names = await host.names_at(self.beneath.address)
-        if names is not None:
-            self.beneath = replace(self.beneath, names=frozenset(map(name_key, names)))
-            self.name = self.name or (next(iter(names)) if len(names) == 1 else "")
-        self._accept(host)
+        try:
+            names = await host.names_at(self.beneath.address)
+        except TrustRefused as refused:
+            self._refuse(refused)
+        else:
+            if names is not None:
+                self.beneath = replace(self.beneath, names=frozenset(map(name_key, names)))
+                self.name = self.name or (next(iter(names)) if len(names) == 1 else "")
+            self._accept(host)
         self.connection.answered()
 
     def _accept(self, host: Host) -> None:

@@ -32,6 +32,7 @@ from xmppfed.core.jid import JID, prepare_domain
 from xmppfed.core.namespaces import NS_CLIENT
 from xmppfed.core.sasl.keys import HASH_NAMES, SALT_LENGTH, ScramKeys, derive_all
 from xmppfed.core.sasl.registry import Credentials
+from xmppfed.e2e.linklocal.memory import MemoryLink
 from xmppfed.extend import Module
 from xmppfed.net.tls import TrustRoots
 from xmppfed.server import Server
@@ -75,19 +76,22 @@ class Federation:
 
         All wires are TLS over connections of the `network`: `websocket` and `tcp` (RFC 6120) are those of production,
         `memory` has bare messages behind their length, which leaves out whatever WebSocket does.
+
+        All are on one `link`, where their gateways to the local network find people (`[services.e2e.lan_gateway]`).
         """
         prepared = [prepare_domain(domain) for domain in domains]
         _check_names(prepared, [*certificates, *configuration])
         self._way = _way(wire)
         self.network = Network()
         self.network.reactor.advance(START)
+        self.link = MemoryLink(self.network.reactor)
         self.clients: list[Client] = []
         self._down: dict[str, Hosted] = {}
         addresses = {domain: f"127.0.0.{number}" for number, domain in enumerate(prepared, 2)}
         found_by = Directory(self._way, addresses) if directory else None
         with ExitStack() as undo:
             folder = Path(undo.enter_context(TemporaryDirectory(prefix="xmppfed-")))
-            ground = Ground(self.network, folder, self._way, found_by, modules, timeouts or Timeouts())
+            ground = Ground(self.network, self.link, folder, self._way, found_by, modules, timeouts or Timeouts())
             authority = ground.authority()
             self._hosted = {
                 domain: Hosted(

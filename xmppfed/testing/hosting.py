@@ -9,6 +9,7 @@ from pathlib import Path
 from xmppfed import assembly, config, extend
 from xmppfed.core.identity import ascii_domain
 from xmppfed.discovery.sources import Answer
+from xmppfed.e2e.linklocal.memory import MemoryLink
 from xmppfed.net.certificates import moment
 from xmppfed.net.issuing import Authority
 from xmppfed.net.tls import ServerContexts, TrustRoots
@@ -44,6 +45,7 @@ class Ground:
     """What the servers of a test stand on; `directory` is None where they find each other as in production."""
 
     network: Network
+    link: MemoryLink
     folder: Path
     way: Way
     directory: Directory | None
@@ -137,6 +139,7 @@ class Hosted:
             modules=ground.modules,
             sources=() if ground.directory is None else (ground.directory,),
             dialers={ground.way.kind: Uncertified(dialer) if kind == "none" else dialer},
+            discovery=lambda interfaces: ground.link.discovery(self.address),
         )
 
     def _listen(self) -> Listening:

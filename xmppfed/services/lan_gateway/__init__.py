@@ -1,0 +1,1 @@
+"""People on the local network in an ordinary client."""

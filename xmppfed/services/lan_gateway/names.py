@@ -1,0 +1,75 @@
+"""Names on a link as addresses, and as text that a person reads. Whoever is on the link wrote them."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from urllib.parse import quote, unquote
+
+from xmppfed.core.escaping import escape, unescape
+from xmppfed.core.jid import prepare_local
+from xmppfed.e2e.linklocal.discovery import Peer
+from xmppfed.e2e.linklocal.names import folded
+from xmppfed.errors import JIDError
+
+__all__ = ["LONGEST_NAME", "LONGEST_STATUS", "instance_of", "local_of", "marked", "name_of", "shown"]
+
+LONGEST_NAME = 48
+"""Characters of a name that are shown: our word behind it must not be pushed out of sight."""
+LONGEST_STATUS = 256
+
+_HIDDEN = ("Cc", "Cf", "Cs", "Co", "Cn")
+_BRACKETS = ("Ps", "Pe")
+_ODD_ASCII = re.compile(r"[\x00-\x1f\x7f%]|^ | $")
+_BEYOND_ASCII = re.compile(r"[\x00-\x1f\x7f-\U0010ffff%]|^ | $")
+
+
+def local_of(instance: str) -> str:
+    """The localpart that stands for a name on the link, whatever the case of its ASCII letters; no two names have the same.
+    Raises JIDError for a name that is too long for one.
+
+    Letters beyond ASCII stay as they are where an address leaves them alone (RFC 7622, 3.3).
+    """
+    name = folded(instance)
+    for odd in (_ODD_ASCII, _BEYOND_ASCII):
+        local = escape(odd.sub(_in_octets, name))
+        if (prepared := _prepared(local)) == local:
+            return prepared
+    raise JIDError(f"{instance!r} cannot be written as an address.")
+
+
+def instance_of(local: str) -> str:
+    """The name on the link that a localpart stands for."""
+    return unquote(unescape(local), errors="replace")
+
+
+def shown(text: str, most: int) -> str:
+    """What somebody on the link wrote, for a person to read: on one line, without signs that cannot be seen or that turn the
+    text around, without brackets, and cut."""
+    spaced = "".join(" " if sign.isspace() else sign for sign in text)
+    seen = "".join(sign for sign in spaced if unicodedata.category(sign) not in (*_HIDDEN, *_BRACKETS))
+    plain = " ".join(seen.split())
+    return plain if len(plain) <= most else f"{plain[: most - 1]}\u2026"
+
+
+def name_of(peer: Peer) -> str:
+    """What a person calls somebody on the link: the nick, the name, or what stands for them on the link."""
+    personal = peer.presence.personal
+    texts = (peer.presence.nick, f"{personal.first} {personal.last}", peer.instance)
+    return next(filter(None, (shown(text, LONGEST_NAME) for text in texts)), "somebody")
+
+
+def marked(name: str, word: str) -> str:
+    """A name that `shown` has made, with our word on it: in brackets, which no such name has."""
+    return f"{name} ({word})"
+
+
+def _in_octets(found: re.Match[str]) -> str:
+    return quote(found.group(), safe="", errors="replace").lower()
+
+
+def _prepared(local: str) -> str | None:
+    try:
+        return prepare_local(local)
+    except JIDError:
+        return None
