@@ -65,10 +65,9 @@ class Texts(SynchronousTestCase):
         return name_of(Peer(instance, LinkPresence(nick=nick, personal=Personal(first=first, last=last))))
 
     def test_name(self) -> None:
-        """A nick, a name, or what stands for somebody on the link."""
+        """A nick, or the name that is announced; what the system calls its user is no name."""
         self.assertEqual(self.name("Rom", first="Romeo"), "Rom")
-        self.assertEqual(self.name(first="Romeo", last="Montague"), "Romeo Montague")
-        self.assertEqual(self.name(last="Montague"), "Montague")
+        self.assertEqual(self.name(first="root", last="root"), "romeo@forza")
         self.assertEqual(self.name(), "romeo@forza")
         self.assertEqual(self.name("\u200b(\u202e)", "\x07"), "somebody")
 

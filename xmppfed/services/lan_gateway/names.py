@@ -53,10 +53,9 @@ def shown(text: str, most: int) -> str:
 
 
 def name_of(peer: Peer) -> str:
-    """What a person calls somebody on the link: the nick, the name, or what stands for them on the link."""
-    personal = peer.presence.personal
-    texts = (peer.presence.nick, f"{personal.first} {personal.last}", peer.instance)
-    return next(filter(None, (shown(text, LONGEST_NAME) for text in texts)), "somebody")
+    """What a person calls somebody on the link: the nick, or the name that is announced. First and last names are not shown:
+    programs fill them in with whatever the system calls its user."""
+    return shown(peer.presence.nick, LONGEST_NAME) or shown(peer.instance, LONGEST_NAME) or "somebody"
 
 
 def marked(name: str, word: str) -> str:

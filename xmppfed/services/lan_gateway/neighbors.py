@@ -47,6 +47,7 @@ class Told:
     """What clients see of a neighbor."""
 
     address: str
+    word: str
     item: Element
     presence: Element
 
@@ -121,11 +122,13 @@ class Neighbors:
         return self._reason(name) or f"{name} is not among the people on the local network"
 
     def met(self, name: str, trust: Trust) -> None:
-        """A stream with somebody stands: what its key is worth is known now."""
-        key = name_key(name)
-        if key in self._neighbors:
-            (self._plain.add if trust is Trust.PLAIN else self._plain.discard)(key)
-            self._note(key)
+        """A stream with somebody stands: what its key is worth is known now, and told before anything else."""
+        key, neighbor = name_key(name), self.named(name)
+        if neighbor is None:
+            return
+        (self._plain.add if trust is Trust.PLAIN else self._plain.discard)(key)
+        if key not in self._told or self._told[key].word != self._word(key, neighbor.instance):
+            self._tell_of(key)
 
     # What is heard.
 
@@ -194,12 +197,15 @@ class Neighbors:
         self._telling = self._clock.callLater(PAUSE, self._rest)
         news, self._news = self._news, {}
         for key in news:
-            old, neighbor = self._told.pop(key, None), self._neighbors.get(key)
-            new = None if neighbor is None else self._shown(key, neighbor)
-            if new is not None:
-                self._told[key] = new
-            if old != new:
-                self._tell(old, new)
+            self._tell_of(key)
+
+    def _tell_of(self, key: str) -> None:
+        old, neighbor = self._told.pop(key, None), self._neighbors.get(key)
+        new = None if neighbor is None else self._shown(key, neighbor)
+        if new is not None:
+            self._told[key] = new
+        if old != new:
+            self._tell(old, new)
 
     def _rest(self) -> None:
         self._telling = None
@@ -211,8 +217,9 @@ class Neighbors:
         name = name_of(peer)
         if name_key(name) in self._own:  # a nick that is the name of one of ours
             name = name_of(Peer(peer.instance, LinkPresence()))
-        contact = Contact(neighbor.address, State.BOTH, marked(name, self._word(key, peer.instance)), (GROUP,))
-        return Told(neighbor.address, contact.item(), _presence(self.full(peer.instance), peer.presence))
+        word = self._word(key, peer.instance)
+        contact = Contact(neighbor.address, State.BOTH, marked(name, word), (GROUP,))
+        return Told(neighbor.address, word, contact.item(), _presence(self.full(peer.instance), peer.presence))
 
     def _word(self, key: str, instance: str) -> str:
         """How we know whoever speaks under this name."""

@@ -15,10 +15,9 @@ from xmppfed.core.limiter import Limiter
 from xmppfed.core.namespaces import NS_CLIENT
 from xmppfed.core.stanza import Stanza
 from xmppfed.e2e.connecting import Local
-from xmppfed.e2e.endpoints import LinkLocalEndpoint
-from xmppfed.e2e.linklocal.arriving import peers_at
 from xmppfed.e2e.linklocal.discovery import PresenceDiscovery
 from xmppfed.e2e.linklocal.names import InstanceName
+from xmppfed.e2e.linklocal.neighborhood import Neighborhood
 from xmppfed.e2e.linklocal.txt import LinkPresence
 from xmppfed.e2e.peers import Peers
 from xmppfed.e2e.stream import PeerStream, StreamEnded
@@ -64,6 +63,7 @@ class Resident:
         self._certificate = certificate
         self.peers: Peers | None = None
         """While it is published."""
+        self._neighborhood = Neighborhood(ground.local.reactor, ground.discovery, ground.local.timeouts)
         self._name = name
         self._wanted: LinkPresence | None = None
         self._published: LinkPresence | None = None
@@ -196,16 +196,14 @@ class Resident:
         neighbor = self._ground.neighbors.named(name)
         if neighbor is None:
             raise StreamEnded(f"{name} has left the local network")
-        local = self._ground.local
-        return LinkLocalEndpoint(local.reactor, self._ground.discovery, neighbor.instance, local.timeouts)
+        return self._neighborhood.endpoint(neighbor.instance)
 
     async def names_at(self, address: str) -> Collection[str]:
         """Who is announced there. Raises TrustRefused where nobody is: the port may be open to more than the link."""
-        ground = self._ground
-        found = await peers_at(ground.discovery, address, ground.local.timeouts.link_search)
-        if not found:
+        names = await self._neighborhood.names_at(address)
+        if not names:
             raise TrustRefused(f"found a connection from {address}; nobody on the local network is announced there")
-        return [peer.instance for peer in found]
+        return names
 
 
 def presence_of(resources: Iterable[Resource], nick: str, *, with_text: bool) -> LinkPresence | None:
