@@ -10,7 +10,7 @@ TESTS = tests
 BENCH = short
 
 .DEFAULT_GOAL = help
-.PHONY: help run test test-long coverage lint docs interop bench install-check lowest clean
+.PHONY: help run test test-long coverage lint docs interop demo-lan bench install-check lowest clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -52,6 +52,10 @@ docs: $(VENV)/.installed-docs ## the documentation, in docs/_build/html
 interop: $(VENV)/.installed-test | build ## real clients, servers and proxies against ours
 	bash scripts/install_peers.sh
 	$(PYTHON) -m tests.interop
+
+demo-lan: $(VENV)/.installed-test | build ## libpurple and Converse.js on one local network; what is seen is in build/demo-lan.png
+	bash scripts/install_peers.sh lan
+	$(PYTHON) -m tests.interop.demo_lan build/demo-lan.png
 
 bench: $(VENV)/.installed-test | build ## costs beside those of a peer; BENCH=long for more
 	$(PYTHON) -m benchmarks.run --$(BENCH)

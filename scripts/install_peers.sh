@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Install the peers that `make interop` and `make bench` speak with, and only those whose command is missing.
+# Install the peers that `make interop` and `make bench` speak with, and only those whose command is missing; with the word
+# `lan`, those of `make demo-lan` alone.
 # A peer that cannot be installed is named ("not met: ..."); it is for the targets that need it to judge what that means.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
@@ -8,19 +9,8 @@ packages=()
 want() { # PROBE PACKAGES...
     if ! eval "$1" > /dev/null 2>&1; then packages+=("${@:2}"); fi
 }
-want 'command -v gcc' gcc libc6-dev
-want 'test -e /usr/include/openssl/ssl.h' libssl-dev
-want 'command -v openssl' openssl
-want 'command -v prosody' prosody
-want 'test -n "$(find /usr/lib /usr/share -name "lunbound.so" -print -quit)"' lua-unbound
-want 'command -v ejabberdctl' ejabberd
-want 'command -v nginx' nginx-light
-want 'command -v caddy' caddy
-want 'command -v haproxy' haproxy
 want 'command -v chromium' chromium
 want 'command -v certutil' libnss3-tools
-want '/usr/bin/python3 -c "import nbxmpp, gi; gi.require_version(\"Soup\", \"3.0\")"' python3-nbxmpp gir1.2-soup-3.0
-want 'test -n "$(find /usr/lib -name "libgiognutls.so" -print -quit)"' glib-networking
 want 'command -v node' nodejs
 want 'command -v npm' npm
 want 'command -v ip' iproute2
@@ -28,6 +18,19 @@ want 'command -v unshare' util-linux
 want 'command -v dbus-daemon' dbus
 want 'command -v avahi-daemon' avahi-daemon
 want 'command -v purple-remote' libpurple-bin
+if [ "${1:-}" != lan ]; then
+    want 'command -v gcc' gcc libc6-dev
+    want 'test -e /usr/include/openssl/ssl.h' libssl-dev
+    want 'command -v openssl' openssl
+    want 'command -v prosody' prosody
+    want 'test -n "$(find /usr/lib /usr/share -name "lunbound.so" -print -quit)"' lua-unbound
+    want 'command -v ejabberdctl' ejabberd
+    want 'command -v nginx' nginx-light
+    want 'command -v caddy' caddy
+    want 'command -v haproxy' haproxy
+    want '/usr/bin/python3 -c "import nbxmpp, gi; gi.require_version(\"Soup\", \"3.0\")"' python3-nbxmpp gir1.2-soup-3.0
+    want 'test -n "$(find /usr/lib -name "libgiognutls.so" -print -quit)"' glib-networking
+fi
 
 install_packages() {
     if [ "${#packages[@]}" -eq 0 ]; then
@@ -81,5 +84,7 @@ install_xmpp_proxy() {
 
 install_packages
 install_npm_clients
-install_slixmpp
-install_xmpp_proxy
+if [ "${1:-}" != lan ]; then
+    install_slixmpp
+    install_xmpp_proxy
+fi

@@ -77,7 +77,7 @@ function start({ domain, user, password, url, debug }) {
         window.api = api;
         const shown = (contact) => {
           const [jid, status] = [contact.get('jid'), contact.getStatus()];
-          tell('contact', { jid, subscription: contact.get('subscription') });
+          tell('contact', { jid, subscription: contact.get('subscription'), called: contact.get('nickname') });
           if (contact.get('requesting')) return tell('presence', { from: jid, type: 'subscribe' });
           if (status === 'offline') return tell('presence', { from: jid, type: 'unavailable' });
           return tell('presence', { from: jid, show: status === 'online' ? null : status });
