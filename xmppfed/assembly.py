@@ -35,6 +35,7 @@ from xmppfed.e2e.connecting import Local
 from xmppfed.e2e.linklocal.discovery import PresenceDiscovery
 from xmppfed.e2e.linklocal.mdns import ZeroconfDiscovery
 from xmppfed.e2e.linklocal.names import InstanceName
+from xmppfed.e2e.peers import Peers
 from xmppfed.e2e.store import FileTrustStore
 from xmppfed.errors import StanzaCondition, StanzaError
 from xmppfed.net.certificates import moment
@@ -52,7 +53,7 @@ from xmppfed.routing.remotes import Remotes
 from xmppfed.routing.router import Router
 from xmppfed.routing.sessions import Sessions
 from xmppfed.server import Server, certificates
-from xmppfed.services.acquaintances import pair_commands, trust_commands
+from xmppfed.services.acquaintances import NotInstalled, Pairing, pair_commands, trust_commands
 from xmppfed.services.c2s_tcp import C2STCP
 from xmppfed.services.c2s_ws import C2SWebSocket
 from xmppfed.services.clients import Clients
@@ -367,7 +368,25 @@ class _Assembly:
     def _e2e(self, options: E2EOptions) -> E2E:
         given = (options, self._ends, self._acquaintances, self._contexts, self._router)
         self._server.e2e = service = E2E(*given, self._add_door)
+        for offered in service.offered.values():
+            self._introduce(offered.peers)
         return service
+
+    def _introduce(self, peers: Peers) -> None:
+        """Let others pair with one of ours, where that is possible."""
+        if self._pairing is not None:
+            self._pairing.add(peers)
+
+    @cached_property
+    def _pairing(self) -> Pairing | None:
+        """Who pairs; it takes a package that not everybody has."""
+        if self._config.services.e2e is None:
+            return None
+        try:
+            from xmppfed.services.pairings import Pairings
+        except ModuleNotFoundError:
+            return NotInstalled()
+        return Pairings(self._ends, self._acquaintances)
 
     def _add_door(self, path: bytes, acceptor: Acceptor) -> None:
         """A path of the HTTPS port, which the configuration demands where somebody asks for one."""
@@ -440,7 +459,7 @@ class _Assembly:
         domains = [*self._config.domains, *self._config.gateways]
         explaining = explaining_commands(self._server.federation, domains, self._refused)
         e2e = self._server.e2e
-        known = {**trust_commands(self._acquaintances, e2e.cut if e2e else None), **pair_commands(None)}
+        known = {**trust_commands(self._acquaintances, e2e.cut if e2e else None), **pair_commands(self._pairing)}
         return {**users, **explaining, **known, "reload": reload, "status": status}
 
 

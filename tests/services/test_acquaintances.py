@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,12 +12,13 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from xmppfed.core.identity import PresentedNames
+from xmppfed.e2e.peers import Peers
 from xmppfed.e2e.shown import base64_pin, fingerprint
 from xmppfed.e2e.store import FileTrustStore, MemoryTrustStore
 from xmppfed.e2e.trust import Acquaintance, Policy, Trust, TrustRefused, judge
 from xmppfed.errors import XMPPFedError
 from xmppfed.net.peer import PeerCertificate
-from xmppfed.services.acquaintances import pair_commands, trust_commands
+from xmppfed.services.acquaintances import NotInstalled, pair_commands, trust_commands
 from xmppfed.services.control import Command, CommandRefused
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -284,6 +285,9 @@ class Pairs:
             raise XMPPFedError("the codes differ")
         return f"{peer}@pronto"
 
+    def add(self, peers: Peers) -> None:
+        """Nobody real."""
+
 
 class PairingTests(SynchronousTestCase):
     """T6: pairing by a code."""
@@ -304,6 +308,15 @@ class PairingTests(SynchronousTestCase):
         """A wrong code is refused in the words of who pairs."""
         entered = self.commands["e2e/pair/enter"]({"peer": "juliet", "code": "1"})
         self.assertIn("codes differ", str(self.failureResultOf(Deferred.fromCoroutine(entered), XMPPFedError).value))
+
+    def test_not_installed(self) -> None:
+        """Without the package that pairing takes, it says which one is missing."""
+        made = NotInstalled()
+        made.add(cast(Peers, None))
+        commands = pair_commands(made)
+        for name, arguments in (("show", {}), ("enter", {"peer": "x", "code": "y"})):
+            failure = self.failureResultOf(Deferred.fromCoroutine(commands[f"e2e/pair/{name}"](arguments)), CommandRefused)
+            self.assertIn("pip install 'xmppfed[e2e]'", str(failure.value))
 
     def test_nobody_pairs(self) -> None:
         """A server without end-to-end streams says so."""

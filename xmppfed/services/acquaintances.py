@@ -9,11 +9,12 @@ from typing import Any, Protocol
 import msgspec
 
 from xmppfed.e2e.identity import address_of
+from xmppfed.e2e.peers import Peers
 from xmppfed.e2e.shown import abbreviated, key_of, key_part, printable
 from xmppfed.e2e.trust import Acquaintance, Trust, TrustStore, name_key
 from xmppfed.services.control import Command, CommandRefused, converted
 
-__all__ = ["Pairing", "pair_commands", "trust_commands"]
+__all__ = ["NotInstalled", "Pairing", "pair_commands", "trust_commands"]
 
 _MOST_LISTED = 10  # in an error
 
@@ -28,6 +29,25 @@ class Pairing(Protocol):
     async def enter(self, peer: str, code: str) -> str:
         """Pair with `peer`, which shows `code`; the name by which it is known then. Raises an XMPPFedError that says why not."""
         ...
+
+    def add(self, peers: Peers) -> None:
+        """Somebody here who has peers to pair with."""
+        ...
+
+
+class NotInstalled:
+    """What pairing is without the package that it takes; see `Pairing`."""
+
+    def add(self, peers: Peers) -> None:
+        """Nobody pairs."""
+
+    def show(self) -> str:
+        """Refused."""
+        raise CommandRefused("pairing takes the package spake2, which is not installed: pip install 'xmppfed[e2e]'")
+
+    async def enter(self, peer: str, code: str) -> str:
+        """Refused."""
+        return self.show()
 
 
 class _Nothing(msgspec.Struct, forbid_unknown_fields=True):
