@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from cryptography.hazmat.primitives.serialization import Encoding
 from twisted.internet import reactor
@@ -198,6 +199,16 @@ class Checking(AssemblyCase):
         assembly.check(good)
         self.assertRaises(ConfigError, assembly.check, replace(good, trust_anchors=(self.folder / "server.toml",)))
         self.assertRaises(ConfigError, assembly.check, self.config("[modules.gone]\n", gone=Greeting.options))
+
+    def test_lan_gateway(self) -> None:
+        """The gateway to the local network needs what finds people there, and names that differ; nothing is made by a look."""
+        gateway = '[services.e2e.lan_gateway]\nusers = ["a.b@capulet.example"{}]\n'
+        assembly.check(self.config(gateway.format("")))
+        self.assertEqual(list((self.folder / "data").iterdir()), [])
+        with patch("xmppfed.assembly.find_spec", lambda name: None):
+            error = self.assertRaises(ConfigError, assembly.check, self.config(gateway.format("")))
+        self.assertIn("pip install 'xmppfed[linklocal]'", str(error))
+        self.assertRaises(ConfigError, assembly.check, self.config(gateway.format(', "a-b@capulet.example"')))
 
 
 class Commands(AssemblyCase):

@@ -402,7 +402,6 @@ class Refused(ConfigTestCase):
             (DOMAIN + gateway + 'users = ["a@example.net"]\n', "services.e2e.lan_gateway.users", "accounts of this server"),
             (DOMAIN + gateway + 'users = ["example.org"]\n', "services.e2e.lan_gateway.users", "accounts of this server"),
             (DOMAIN + gateway + 'users = ["a@example.org/b"]\n', "services.e2e.lan_gateway.users", "accounts of this server"),
-            (DOMAIN + gateway + 'users = ["a@example.org", "A@example.org"]\n', "users", "one account of each name"),
             (
                 DOMAIN + gateway + 'nicks = { "a@example.net" = "A" }\n',
                 "services.e2e.lan_gateway.nicks",

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from importlib.util import find_spec
 from ipaddress import IPv6Address, ip_network
 from secrets import randbelow
 from socket import gethostname
@@ -22,7 +23,6 @@ from xmppfed import extend
 from xmppfed.checks import is_origin
 from xmppfed.config import Config, GatewayOptions, GatewayServiceOptions
 from xmppfed.core.events import Pair
-from xmppfed.core.jid import JID
 from xmppfed.discovery.candidates import S2S_WEBSOCKET, XMPP_SERVER, XMPPS_SERVER
 from xmppfed.discovery.discovery import Discovery
 from xmppfed.discovery.dnssources import ServiceRecords, TextRecords
@@ -34,10 +34,9 @@ from xmppfed.discovery.vouching import Vouching
 from xmppfed.e2e.connecting import Local
 from xmppfed.e2e.linklocal.discovery import PresenceDiscovery
 from xmppfed.e2e.linklocal.mdns import ZeroconfDiscovery
-from xmppfed.e2e.linklocal.names import InstanceName
 from xmppfed.e2e.peers import Peers
 from xmppfed.e2e.store import FileTrustStore
-from xmppfed.errors import StanzaCondition, StanzaError
+from xmppfed.errors import ConfigError, StanzaCondition, StanzaError
 from xmppfed.net.certificates import moment
 from xmppfed.net.dial import Dialer, WebSocketDialer
 from xmppfed.net.dialtcp import DirectTLSDialer, StartTLSDialer
@@ -72,6 +71,7 @@ from xmppfed.services.gateway import (
 )
 from xmppfed.services.http import HTTPService
 from xmppfed.services.intake import FIRST_LIMIT
+from xmppfed.services.lan_gateway.names import own_names
 from xmppfed.services.lan_gateway.service import LanGateway
 from xmppfed.services.login import ClientPolicy
 from xmppfed.services.publishing import published
@@ -394,17 +394,21 @@ class _Assembly:
         http.add_door(path, acceptor)
 
     def _lan_gateway(self, options: LanGatewayOptions) -> LanGateway:
-        machine = options.machine or gethostname()
+        if self._world.discovery is None and find_spec("zeroconf") is None:
+            raise ConfigError(
+                "services.e2e.lan_gateway: found no module zeroconf; wanted it to find people on the network. "
+                "Install it: pip install 'xmppfed[linklocal]'"
+            )
         return LanGateway(
             options,
-            {user: InstanceName.made(JID.parse(user).local, machine) for user in options.users},
+            own_names(options.users, options.machine or gethostname()),
             self._ends,
             self._acquaintances,
             self._router,
             self._sessions,
-            self._config.domains,
+            [*self._config.domains, *self._config.gateways],
             self._config.data_dir,
-            self._world.discovery or partial(ZeroconfDiscovery, self._world.reactor),
+            self._world.discovery or partial(ZeroconfDiscovery, self._world.reactor, timeouts=self._world.timeouts),
         )
 
     @cached_property

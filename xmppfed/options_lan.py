@@ -101,10 +101,6 @@ def read_lan_gateway(table: Table, domains: Mapping[str, DomainOptions]) -> LanG
         raise table.error("domain", options.domain, "a domain that nobody serves", "Take another one, such as local.")
     users = tuple(_user(table, "users", user, domains) for user in options.users)
     nicks = {_user(table, "nicks", user, domains): nick for user, nick in options.nicks.items()}
-    names = [JID.parse(user).local for user in users]
-    for user, name in zip(users, names, strict=True):
-        if names.count(name) > 1:
-            raise table.error("users", user, "one account of each name", "They would have the same name on the network.")
     return msgspec.structs.replace(options, domain=domain, users=users, nicks=nicks)
 
 

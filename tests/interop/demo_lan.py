@@ -27,7 +27,7 @@ PICTURE = "demo-lan.png"
 _GATEWAY = f"""\
 [services.e2e.lan_gateway]
 users = ["alice@{A}"]
-endpoint = "tcp:5299:interface=127.0.0.1"
+endpoint = "tcp6:5299"
 trust = "plain"
 interfaces = ["127.0.0.1"]
 machine = "{MACHINE}"

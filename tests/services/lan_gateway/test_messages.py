@@ -11,6 +11,7 @@ from tests.e2e.test_stream import header, said
 from tests.services.lan_gateway.lan import CAPULET, HERE, JULIET, PORT, ROMEO, LanCase, Neighbor
 from tests.testing.peers import Recorder, Remembering
 from xmppfed.core.element import Element
+from xmppfed.e2e.linklocal.txt import LinkPresence
 from xmppfed.e2e.store import FileTrustStore
 from xmppfed.e2e.trust import Acquaintance, Policy, Trust
 from xmppfed.net.certificates import spki_sha256
@@ -123,6 +124,15 @@ class Chatting(MessageCase):
         juliet.received.clear()
         romeo.say("one word more")
         juliet.expect(f"<message from='{ROMEOS}/link'><body>one word more</body></message>")
+
+    def test_blocked(self) -> None:
+        """Who is a nuisance is blocked, as anybody else."""
+        juliet, romeo = self.meet()
+        juliet.request(f"<iq type='set'><block xmlns='urn:xmpp:blocking'><item jid='{ROMEOS}'/></block></iq>")
+        juliet.received.clear()
+        romeo.say("hello?")
+        romeo.change(LinkPresence(status="away"))
+        self.assertEqual([one.kind for one in juliet.received], ["iq"])
 
 
 class Failing(MessageCase):

@@ -12,8 +12,8 @@ from xmppfed.core.jid import JID
 from xmppfed.e2e.linklocal.discovery import Peer
 from xmppfed.e2e.linklocal.names import folded
 from xmppfed.e2e.linklocal.txt import LinkPresence, Personal
-from xmppfed.errors import JIDError
-from xmppfed.services.lan_gateway.names import instance_of, local_of, marked, name_of, shown
+from xmppfed.errors import ConfigError, JIDError
+from xmppfed.services.lan_gateway.names import instance_of, local_of, marked, name_of, own_names, shown
 
 NAMES = st.text(max_size=63) | st.text("aA@/. %\\024cäÄאﬁ\u0300\u200d", max_size=63)
 
@@ -56,6 +56,21 @@ class Addresses(SynchronousTestCase):
         self.assertEqual(instance_of(local), folded(name))
         self.assertEqual(str(JID.parse(f"{local}@local")), f"{local}@local")
         self.assertEqual(local_of(folded(name)), local)
+
+
+class Own(SynchronousTestCase):
+    """What our accounts are called on the link."""
+
+    def test_names(self) -> None:
+        """By their localpart and the machine; what others cannot publish is taken out."""
+        found = own_names(["juliet@capulet.example", "jane.doe@capulet.example"], "pronto.example.org")
+        self.assertEqual([str(name) for name in found.values()], ["juliet@pronto", "jane-doe@pronto"])
+
+    def test_same(self) -> None:
+        """Two accounts of one name on the link would have one key."""
+        for other in ("juliet@montague.example", "jul-iet@capulet.example"):
+            text = str(self.assertRaises(ConfigError, own_names, ["jul.iet@capulet.example", "juliet@x.example", other], "m"))
+            self.assertIn(f"and {other}; wanted accounts with different names", text)
 
 
 class Texts(SynchronousTestCase):

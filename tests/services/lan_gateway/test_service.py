@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 from tests.services.lan_gateway.lan import CAPULET, HERE, JULIET, ROMEO, LanCase
 from xmppfed.core.element import Element
 from xmppfed.core.stanza import Stanza
+from xmppfed.e2e import endpoints
 from xmppfed.e2e.identity import identity_path, load_identity
 from xmppfed.e2e.linklocal.memory import MemoryDiscovery
 from xmppfed.e2e.linklocal.txt import LinkPresence
@@ -318,6 +319,14 @@ class Published(LanCase):
         self.assertEqual(self.records(), {"juliet@pronto": LinkPresence(status="dnd")})
         juliet.send("<presence type='unavailable'/>")
         self.federation.link.delay = 0
+
+    def test_offered(self) -> None:
+        """The discovery is that of endpoints from strings, too, while the gateway is on the link."""
+        federation = self.serve()
+        self.assertIs(endpoints._offered[self.gateway._local.reactor], self.gateway._discovery)
+        reactor = self.gateway._local.reactor
+        federation.stop(CAPULET)
+        self.assertNotIn(reactor, endpoints._offered)
 
     def test_no_link(self) -> None:
         """Where nobody can be found the server runs, and says so; nobody is published."""

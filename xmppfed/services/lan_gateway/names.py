@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from urllib.parse import quote, unquote
 
 from xmppfed.core.escaping import escape, unescape
 from xmppfed.core.jid import prepare_local
 from xmppfed.e2e.linklocal.discovery import Peer
-from xmppfed.e2e.linklocal.names import folded
-from xmppfed.errors import JIDError
+from xmppfed.e2e.linklocal.names import InstanceName, folded
+from xmppfed.e2e.trust import name_key
+from xmppfed.errors import ConfigError, JIDError
 
-__all__ = ["LONGEST_NAME", "LONGEST_STATUS", "instance_of", "local_of", "marked", "name_of", "shown"]
+__all__ = ["LONGEST_NAME", "LONGEST_STATUS", "instance_of", "local_of", "marked", "name_of", "own_names", "shown"]
 
 LONGEST_NAME = 48
 """Characters of a name that are shown: our word behind it must not be pushed out of sight."""
@@ -36,6 +38,22 @@ def local_of(instance: str) -> str:
         if (prepared := _prepared(local)) == local:
             return prepared
     raise JIDError(f"{instance!r} cannot be written as an address.")
+
+
+def own_names(accounts: Iterable[str], machine: str) -> dict[str, InstanceName]:
+    """What accounts of ours are called on the link, by their bare addresses. Raises ConfigError: each has its own key, and two
+    of one name would have one."""
+    found: dict[str, InstanceName] = {}
+    for account in accounts:
+        name = InstanceName.made(account.rpartition("@")[0], machine)
+        same = next((other for other, taken in found.items() if name_key(str(taken)) == name_key(str(name))), None)
+        if same is not None:
+            raise ConfigError(
+                f"services.e2e.lan_gateway.users: found {same} and {account}; wanted accounts with different names on the "
+                f"network. Both would be {name}: remove one."
+            )
+        found[account] = name
+    return found
 
 
 def instance_of(local: str) -> str:

@@ -24,6 +24,7 @@ from xmppfed.core.roster import NS as NS_ROSTER
 from xmppfed.core.stanza import Stanza
 from xmppfed.core.subscription import TYPES
 from xmppfed.e2e.connecting import Listener, Local
+from xmppfed.e2e.endpoints import offer
 from xmppfed.e2e.identity import Identity, create_identity, identity_path, load_identity
 from xmppfed.e2e.linklocal.discovery import PresenceDiscovery
 from xmppfed.e2e.linklocal.names import InstanceName
@@ -76,7 +77,8 @@ class LanGateway(MultiService):
         self._data_dir = data_dir
         self._make_discovery = discovery
         self._discovery: PresenceDiscovery | None = None
-        self._unwatch: Callable[[], None] | None = None
+        self._endings: list[Callable[[], None]] = []
+        """What ends our part in the link; nothing while we are not on it."""
         self._residents: dict[str, Resident] = {}
         own = [text for account, name in names.items() for text in (account, account.partition("@")[0], str(name))]
         self._neighbors = Neighbors(options.domain, own, domains, store, local.reactor, options.max_contacts)
@@ -118,10 +120,10 @@ class LanGateway(MultiService):
     def stopService(self) -> Deferred[Any]:
         """Listen no more, say goodbye (L14), and end all streams in good order."""
         stopped: Deferred[Any] = super().stopService()
-        discovery, unwatch, self._unwatch = self._discovery, self._unwatch, None
+        discovery, endings, self._endings = self._discovery, self._endings, []
         assert discovery is not None  # it was started
-        if unwatch is not None:
-            unwatch()
+        for end in endings:
+            end()
         self._admission.dismiss()
         for resident in self._residents.values():
             resident.leave()
@@ -134,7 +136,7 @@ class LanGateway(MultiService):
             self.log.critical("nobody on the local network can be found: {reason}", reason=str(error))
             return
         if self.running:
-            self._unwatch = self._neighbors.watch(discovery, self._screen.tell)
+            self._endings = [self._neighbors.watch(discovery, self._screen.tell), offer(self._local.reactor, discovery)]
             for account in self._residents:
                 self._publish(account)
 
@@ -158,7 +160,7 @@ class LanGateway(MultiService):
             self._publish(account)
 
     def _publish(self, account: str) -> None:
-        if self._unwatch is not None:
+        if self._endings:
             options, resources = self._options, self._sessions.resources_of(account)
             presence = presence_of(resources, options.nicks.get(account, ""), with_text=options.publish_status_text)
             self._residents[account].show(presence)
