@@ -34,7 +34,6 @@ from xmppfed.discovery.vouching import Vouching
 from xmppfed.e2e.connecting import Local
 from xmppfed.e2e.linklocal.discovery import PresenceDiscovery
 from xmppfed.e2e.linklocal.mdns import ZeroconfDiscovery
-from xmppfed.e2e.peers import Peers
 from xmppfed.e2e.store import FileTrustStore
 from xmppfed.errors import ConfigError, StanzaCondition, StanzaError
 from xmppfed.net.certificates import moment
@@ -369,19 +368,12 @@ class _Assembly:
         given = (options, self._ends, self._acquaintances, self._contexts, self._router)
         self._server.e2e = service = E2E(*given, self._add_door)
         for offered in service.offered.values():
-            self._introduce(offered.peers)
+            self._pairing.add(offered.peers)
         return service
 
-    def _introduce(self, peers: Peers) -> None:
-        """Let others pair with one of ours, where that is possible."""
-        if self._pairing is not None:
-            self._pairing.add(peers)
-
     @cached_property
-    def _pairing(self) -> Pairing | None:
+    def _pairing(self) -> Pairing:
         """Who pairs; it takes a package that not everybody has."""
-        if self._config.services.e2e is None:
-            return None
         try:
             from xmppfed.services.pairings import Pairings
         except ModuleNotFoundError:
@@ -409,6 +401,7 @@ class _Assembly:
             [*self._config.domains, *self._config.gateways],
             self._config.data_dir,
             self._world.discovery or partial(ZeroconfDiscovery, self._world.reactor, timeouts=self._world.timeouts),
+            self._pairing.add,
         )
 
     @cached_property
@@ -463,7 +456,7 @@ class _Assembly:
         domains = [*self._config.domains, *self._config.gateways]
         explaining = explaining_commands(self._server.federation, domains, self._refused)
         e2e = self._server.e2e
-        known = {**trust_commands(self._acquaintances, e2e.cut if e2e else None), **pair_commands(self._pairing)}
+        known = {**trust_commands(self._acquaintances, e2e.cut if e2e else None), **pair_commands(self._pairing if e2e else None)}
         return {**users, **explaining, **known, "reload": reload, "status": status}
 
 

@@ -84,4 +84,6 @@ class PairingsTests(EndsCase):
 
     def test_nobody(self) -> None:
         """Where nobody has streams there is no code."""
-        self.assertRaises(CommandRefused, Pairings(self.juliet.local, self.juliet.store).show)
+        made = Pairings(self.juliet.local, self.juliet.store)
+        made.add(self.juliet.peers)()
+        self.assertRaises(CommandRefused, made.show)

@@ -30,16 +30,17 @@ class Pairing(Protocol):
         """Pair with `peer`, which shows `code`; the name by which it is known then. Raises an XMPPFedError that says why not."""
         ...
 
-    def add(self, peers: Peers) -> None:
-        """Somebody here who has peers to pair with."""
+    def add(self, peers: Peers) -> Callable[[], None]:
+        """Strangers may pair with these as well while a code is shown, until what is returned is called."""
         ...
 
 
 class NotInstalled:
     """What pairing is without the package that it takes; see `Pairing`."""
 
-    def add(self, peers: Peers) -> None:
+    def add(self, peers: Peers) -> Callable[[], None]:
         """Nobody pairs."""
+        return lambda: None
 
     def show(self) -> str:
         """Refused."""

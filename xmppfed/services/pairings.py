@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from xmppfed.e2e.connecting import Local
 from xmppfed.e2e.introductions import Introductions
 from xmppfed.e2e.pairing import Codes
@@ -22,9 +25,11 @@ class Pairings:
         self._codes = Codes()
         self._homes: list[tuple[Peers, Introductions]] = []
 
-    def add(self, peers: Peers) -> None:
-        """Strangers may pair with these as well, while a code is shown."""
-        self._homes.append((peers, Introductions(self._local, peers, self._store, self._codes)))
+    def add(self, peers: Peers) -> Callable[[], None]:
+        """See `Pairing.add`."""
+        home = (peers, Introductions(self._local, peers, self._store, self._codes))
+        self._homes.append(home)
+        return partial(self._homes.remove, home)
 
     def show(self) -> str:
         """See `Pairing.show`."""

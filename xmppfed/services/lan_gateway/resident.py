@@ -48,6 +48,8 @@ class Ground:
     policy: Policy
     port: int
     route: Callable[[Stanza], None]
+    introduce: Callable[[Peers], Callable[[], None]]
+    """Lets others pair with one of ours, until what it returns is called."""
 
 
 class Resident:
@@ -63,6 +65,7 @@ class Resident:
         self._certificate = certificate
         self.peers: Peers | None = None
         """While it is published."""
+        self._leave_pairing: Callable[[], None] = lambda: None
         self._neighborhood = Neighborhood(ground.local.reactor, ground.discovery, ground.local.timeouts)
         self._name = name
         self._wanted: LinkPresence | None = None
@@ -121,10 +124,13 @@ class Resident:
             refuses=ground.neighbors.refuses,
         )
 
+        self._leave_pairing = ground.introduce(self.peers)
+
     def leave(self) -> None:
         """End all streams in good order; what waits returns."""
         peers, self.peers = self.peers, None
         if peers is not None:
+            self._leave_pairing()
             peers.stop()
             for stream in peers.streams():
                 stream.close()

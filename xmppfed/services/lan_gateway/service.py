@@ -64,9 +64,11 @@ class LanGateway(MultiService):
         domains: Collection[str],
         data_dir: Path,
         discovery: Callable[[Sequence[str]], PresenceDiscovery],
+        introduce: Callable[[Peers], Callable[[], None]],
     ) -> None:
         """`names` has for each account that is let in, by its bare address, what it is called on the link. `discovery` makes one
-        for these interfaces, when the gateway starts."""
+        for these interfaces, when the gateway starts. `introduce` lets people there pair with one of ours, until
+        what it returns is called."""
         super().__init__()
         self._options = options
         self._names = names
@@ -76,6 +78,7 @@ class LanGateway(MultiService):
         self._sessions = sessions
         self._data_dir = data_dir
         self._make_discovery = discovery
+        self._introduce = introduce
         self._discovery: PresenceDiscovery | None = None
         self._endings: list[Callable[[], None]] = []
         """What ends our part in the link; nothing while we are not on it."""
@@ -110,6 +113,7 @@ class LanGateway(MultiService):
             policy=Policy(self._options.trust),
             port=self._options.port,
             route=self._router.route,
+            introduce=self._introduce,
         )
         for account, name in self._names.items():
             self._residents[account] = Resident(ground, account, name, self._identity(str(name)).certificate)
