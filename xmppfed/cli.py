@@ -84,7 +84,8 @@ def _explain(name: str, lines: Callable[[dict[str, Any]], Iterable[str]], argume
 
 
 def _s2s(arguments: Namespace, _: TextIO) -> None:
-    for line in stream_lines(ask(load(arguments), "s2s", {})["streams"]):
+    answer = ask(load(arguments), "s2s", {})
+    for line in stream_lines(answer["streams"], answer["broken"]):
         print(line)
 
 

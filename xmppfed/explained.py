@@ -120,10 +120,13 @@ def _to_paste(domain: str, refused: Sequence[str]) -> Iterator[str]:
     yield f"  https://{domain}/.well-known/host-meta and host-meta.json"
 
 
-def stream_lines(streams: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """One line for each stream."""
-    if not streams:
+def stream_lines(streams: Sequence[dict[str, Any]], broken: Sequence[dict[str, Any]] = ()) -> Iterator[str]:
+    """One line for each stream, and for each session whose stream broke."""
+    if not streams and not broken:
         yield "No streams to or from other servers."
     for one in sorted(streams, key=lambda one: (one["direction"], one["pairs"])):
         pairs = ", ".join(f"{sender} to {to}" for sender, to in one["pairs"]) or "not authorized yet"
         yield f"{one['direction']}: {pairs} ({one['address'] or 'no address'}, {one['mechanism'] or 'no proof yet'})"
+    for one in broken:
+        kept = f"{one['stanzas']} stanzas are kept" if one["stanzas"] else "nothing is kept"
+        yield f"broken: {one['pair'][0]} to {one['pair'][1]} (can be resumed for {one['seconds']:.0f} s; {kept})"

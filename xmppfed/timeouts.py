@@ -12,7 +12,7 @@ __all__ = ["Timeouts"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeouts:
-    """Limits in seconds; fields that end in `_bytes`, `_hops`, `_missed` or `_stanzas` are counts."""
+    """Limits in seconds; fields that end in `_bytes`, `_hops`, `_missed`, `_sessions` or `_stanzas` are counts."""
 
     handshake: float = 10.0
     """The whole WebSocket handshake of a peer, from `connectionMade`: a deadline, not a limit of silence."""
@@ -61,7 +61,17 @@ class Timeouts:
     hibernation: float = 600.0
     """How long a session that lost its connection can be resumed (XEP-0198, section 5)."""
     hibernation_stanzas: int = 500
-    """Stanzas kept for such a session."""
+    """Stanzas that may lack their acknowledgement, and are kept for such a session; the next wait until there is room."""
+    hibernation_bytes: int = 1_048_576
+    """Bytes of these."""
+    hibernation_sessions: int = 1000
+    """Such sessions between servers; then the oldest is given up."""
+    acknowledgement: float = 1.0
+    """How long after a stanza the peer is asked whether it has got it (XEP-0198, 4)."""
+    acknowledgement_stanzas: int = 50
+    """After so many stanzas it is asked at once."""
+    acknowledgement_silence: float = 30.0
+    """Complete silence after such a question; then the connection is taken for dead."""
     unknown_peer_stanzas: int = 100
     """End-to-end: stanzas within a second of a peer that nobody has vouched for; then it has to wait."""
     peer_streams: int = 20

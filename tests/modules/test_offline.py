@@ -145,6 +145,7 @@ class KeepingTests(OfflineCase):
         """Messages are kept when the server restarts, whether it stops or crashes, and keep their order."""
         for number, end in enumerate((self.federation.stop, self.federation.crash)):
             self.say(f"{number}a")
+            self.federation.advance(1)  # until it has said that it has it: what it has not would come once more
             end(MONTAGUE)
             self.federation.start(MONTAGUE)
             self.say(f"{number}b")

@@ -13,7 +13,7 @@ from tests.routing.fakes import RecordingSession, Server, condition, stanza
 from xmppfed.core.stanza import Stanza
 from xmppfed.errors import StanzaCondition, StanzaError
 from xmppfed.routing.lanes import Lanes
-from xmppfed.routing.remotes import cost
+from xmppfed.routing.queues import cost
 
 JULIET, NURSE = "juliet@example.org", "nurse@example.org"
 ROMEO, TYBALT = "romeo@example.net/orchard", "tybalt@example.net/square"

@@ -11,12 +11,15 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.routing.fakes import stanza
 from xmppfed.core.events import Pair
+from xmppfed.core.ledger import Sent
 from xmppfed.core.stanza import Stanza
 from xmppfed.errors import StanzaCondition, StanzaError
-from xmppfed.routing.remotes import Remotes
+from xmppfed.routing.queues import Waiting
+from xmppfed.routing.remotes import SENDINGS, SENDINGS_KNOWN, Remotes
 from xmppfed.timeouts import Timeouts
 
 PAIR = Pair("example.org", "example.net")
+TIMEOUT = StanzaCondition.REMOTE_SERVER_TIMEOUT
 NOT_FOUND = StanzaError(StanzaCondition.REMOTE_SERVER_NOT_FOUND, text="no such name in DNS")
 
 
@@ -41,7 +44,7 @@ class Way:
         self.remotes = Remotes(self.clock, connect or self.connecting.append, timeouts or Timeouts())
         self.remotes.bounce = lambda stanza, error: self.bounced.append((stanza, error))
 
-    def deliver(self, stanza: Stanza) -> bool:
+    def deliver(self, stanza: Stanza, sendings: int = 0) -> bool:
         """A stream that takes everything."""
         self.delivered.append(stanza)
         return True
@@ -93,7 +96,7 @@ class QueueTests(SynchronousTestCase):
         for number in (1, 2):
             way.remotes.send(outgoing(number))
 
-        def deliver(stanza: Stanza) -> bool:
+        def deliver(stanza: Stanza, sendings: int = 0) -> bool:
             if stanza.id in ("1", "2"):
                 way.remotes.send(outgoing(int(stanza.id) + 10))
             return way.deliver(stanza)
@@ -252,7 +255,7 @@ class FailureTests(SynchronousTestCase):
         for number in (1, 2, 3):
             way.remotes.send(outgoing(number))
 
-        def deliver(stanza: Stanza) -> bool:
+        def deliver(stanza: Stanza, sendings: int = 0) -> bool:
             way.remotes.lost(PAIR, deliver)
             return way.deliver(stanza)
 
@@ -266,7 +269,7 @@ class FailureTests(SynchronousTestCase):
         way = Way()
         way.remotes.send(outgoing(1))
 
-        def deliver(stanza: Stanza) -> bool:
+        def deliver(stanza: Stanza, sendings: int = 0) -> bool:
             way.remotes.lost(PAIR, deliver)
             return True
 
@@ -279,7 +282,7 @@ class FailureTests(SynchronousTestCase):
         for number in (1, 2):
             way.remotes.send(outgoing(number))
 
-        def deliver(stanza: Stanza) -> bool:
+        def deliver(stanza: Stanza, sendings: int = 0) -> bool:
             if stanza.id == "1":
                 raise ZeroDivisionError
             return way.deliver(stanza)
@@ -299,7 +302,7 @@ class SeveralWaysTests(SynchronousTestCase):
         self.way.established()
         self.way.remotes.established(PAIR, self.take)
 
-    def take(self, stanza: Stanza) -> bool:
+    def take(self, stanza: Stanza, sendings: int = 0) -> bool:
         """The second stream."""
         self.newer.append(stanza)
         return True
@@ -329,7 +332,7 @@ class SeveralWaysTests(SynchronousTestCase):
         for number in (1, 2, 3):
             way.remotes.send(outgoing(number))
 
-        def deliver(stanza: Stanza) -> bool:
+        def deliver(stanza: Stanza, sendings: int = 0) -> bool:
             way.remotes.established(PAIR, way.deliver)
             way.remotes.lost(PAIR, deliver)
             return False
@@ -344,7 +347,7 @@ class EndedWayTests(SynchronousTestCase):
     def test_nothing_is_dropped(self) -> None:
         """What it does not take waits, in order, and goes on the next."""
         way = Way()
-        way.remotes.established(PAIR, lambda _: False)
+        way.remotes.established(PAIR, lambda *_: False)
         for number in (1, 2):
             way.remotes.send(outgoing(number))
         self.assertEqual((ids(way.remotes.waiting()), way.connecting), (["1", "2"], []))
@@ -355,7 +358,7 @@ class EndedWayTests(SynchronousTestCase):
         """When it is lost, a stream is made for what waits."""
         way = Way()
 
-        def deliver(_: Stanza) -> bool:
+        def deliver(_: Stanza, sendings: int = 0) -> bool:
             return False
 
         way.remotes.established(PAIR, deliver)
@@ -368,7 +371,7 @@ class EndedWayTests(SynchronousTestCase):
     def test_time_is_kept(self) -> None:
         """What waits for it waits no longer than anything else."""
         way = Way()
-        way.remotes.established(PAIR, lambda _: False)
+        way.remotes.established(PAIR, lambda *_: False)
         way.remotes.send(outgoing(1))
         way.clock.advance(60)
         self.assertEqual(ids([returned for returned, _ in way.bounced]), ["1"])
@@ -414,6 +417,163 @@ class ManyDomainsTests(SynchronousTestCase):
         self.assertEqual(set(way.remotes._remotes), set(domains) - dead)
         for pair in way.connecting:
             way.lost(pair)
+        self.assertTrue(way.is_idle())
+
+
+class UnacknowledgedTests(SynchronousTestCase):
+    """A stream ended before its peer had said what it got (XEP-0198)."""
+
+    def setUp(self) -> None:
+        self.way = Way()
+        self.sendings: list[int] = []
+
+    def sent(self, *numbers: int, sendings: int = 1, to: str = "example.net") -> list[Sent]:
+        """What lacks its acknowledgement."""
+        return [Sent(outgoing(number, to), 100, sendings) for number in numbers]
+
+    def take(self, stanza: Stanza, sendings: int = 0) -> bool:
+        """A stream that takes everything."""
+        self.sendings.append(sendings)
+        return self.way.deliver(stanza)
+
+    def ended(self, *numbers: int, hold: bool, sendings: int = 1) -> list[Waiting]:
+        """A stream that stood has ended, and another stanza came meanwhile."""
+        self.way.established()
+        entries = self.way.remotes.put_back(self.sent(*numbers, sendings=sendings), hold=hold)
+        self.way.remotes.send(outgoing(9))
+        self.way.lost()
+        return entries
+
+    def test_sent_again(self) -> None:
+        """It goes before what waits, on the next stream, which is told that it was sent before."""
+        self.ended(1, 2, hold=False)
+        self.assertEqual(self.way.connecting, [PAIR])
+        self.way.remotes.established(PAIR, self.take)
+        self.assertEqual((ids(self.way.delivered), self.sendings), (["1", "2", "9"], [1, 1, 0]))
+
+    def test_not_a_third_time(self) -> None:
+        """What was sent twice, and may have arrived twice, returns to its sender."""
+        self.ended(1, hold=False, sendings=SENDINGS)
+        self.assertEqual([(stanza.id, error.condition) for stanza, error in self.way.bounced], [("1", TIMEOUT)])
+        self.assertEqual(ids(self.way.delivered), ["9"])
+
+    def test_held(self) -> None:
+        """What is held makes those behind it wait, on whatever stream, until it is known what became of it."""
+        entries = self.ended(1, 2, 3, hold=True)
+        self.way.established()
+        self.assertEqual(self.way.delivered, [])
+        self.way.remotes.release(entries, 2, known=True)
+        self.assertEqual(ids(self.way.delivered), ["3", "9"])
+
+    def test_released_without_a_stream(self) -> None:
+        """It waits for one then, as everything does."""
+        entries = self.ended(1, hold=True)
+        self.assertEqual(self.way.connecting, [PAIR])
+        self.way.remotes.failed(PAIR, NOT_FOUND)
+        self.way.remotes.release(entries, 0, known=False)
+        self.assertEqual(self.way.connecting, [PAIR, PAIR])
+        self.way.clock.advance(60)
+        self.assertEqual(ids([stanza for stanza, _ in self.way.bounced]), ["1", "9"])
+
+    def test_nothing_but_held(self) -> None:
+        """For what is held alone nobody is asked to connect: who holds it knows when."""
+        self.way.established()
+        entries = self.way.remotes.put_back(self.sent(1), hold=True)
+        self.way.lost()
+        self.assertEqual(self.way.connecting, [])
+        self.way.remotes.release(entries, 1, known=True)
+        self.assertTrue(self.way.is_idle())
+
+    def test_others_wait_with_it(self) -> None:
+        """Where something is held a failed attempt returns nothing: more follow. What waits too long returns with the reason of
+        the last."""
+        entries = self.ended(1, hold=True)
+        self.way.remotes.failed(PAIR, NOT_FOUND)
+        self.assertEqual(self.way.bounced, [])
+        self.way.remotes.send(outgoing(10))
+        self.assertEqual(self.way.connecting, [PAIR, PAIR])
+        self.way.clock.advance(60)
+        self.assertEqual([(stanza.id, error) for stanza, error in self.way.bounced], [("9", NOT_FOUND), ("10", NOT_FOUND)])
+        self.assertEqual(ids(self.way.remotes.waiting()), ["1"])
+        self.way.remotes.give_up(entries, NOT_FOUND)
+        self.assertTrue(self.way.is_idle())
+
+    def test_bounded_sendings(self) -> None:
+        """What the peer never got is sent again, but not for ever: it may be what ends the streams."""
+        for known, most in ((True, SENDINGS_KNOWN), (False, SENDINGS)):
+            self.setUp()
+            self.way.established()
+            entries = self.way.remotes.put_back([*self.sent(1, sendings=most), *self.sent(2, sendings=most - 1)], hold=True)
+            self.way.remotes.release(entries, 0, known=known)
+            self.assertEqual(ids(self.way.delivered), ["2"])
+            self.assertEqual([(stanza.id, error.condition) for stanza, error in self.way.bounced], [("1", TIMEOUT)])
+
+    def test_given_up(self) -> None:
+        """Nobody will tell: it returns to its senders, and what waited behind it goes on."""
+        entries = self.ended(1, 2, hold=True)
+        self.way.established()
+        self.way.remotes.give_up(entries, NOT_FOUND)
+        self.assertEqual([(stanza.id, error) for stanza, error in self.way.bounced], [("1", NOT_FOUND), ("2", NOT_FOUND)])
+        self.assertEqual(ids(self.way.delivered), ["9"])
+
+    def test_stopped(self) -> None:
+        """When the server stops, what is held returns as well; late news of it changes nothing."""
+        entries = self.ended(1, hold=True)
+        self.way.remotes.stop()
+        self.assertEqual(ids([stanza for stanza, _ in self.way.bounced]), ["1", "9"])
+        self.way.remotes.release(entries, 1, known=True)
+        self.way.remotes.give_up(entries, NOT_FOUND)
+        self.assertEqual(len(self.way.bounced), 2)
+        self.assertTrue(self.way.is_idle())
+
+    def test_several_pairs(self) -> None:
+        """A stream may have carried several pairs: each gets its own back."""
+        other = Pair("example.org", "example.com")
+        for pair in (PAIR, other):
+            self.way.established(pair)
+        sent = [*self.sent(1), *self.sent(2, to="example.com"), *self.sent(3)]
+        entries = self.way.remotes.put_back(sent, hold=True)
+        for pair in (PAIR, other):
+            self.way.lost(pair)
+        self.way.remotes.release(entries, 1, known=True)
+        self.assertEqual(self.way.connecting, [PAIR, other])
+        self.assertEqual(ids(self.way.remotes.waiting()), ["3", "2"])
+
+    def test_counts_against_the_bound(self) -> None:
+        """What was put back takes up the room of the queue: what comes then returns."""
+        self.way = Way(timeouts=Timeouts(queue_bytes=3000))
+        self.way.established()
+        entries = self.way.remotes.put_back(self.sent(1, 2, 3, 4), hold=True)
+        self.way.remotes.send(outgoing(5))
+        self.assertEqual([error.condition for _, error in self.way.bounced], [StanzaCondition.RESOURCE_CONSTRAINT])
+        self.way.remotes.release(entries, 4, known=True)
+        self.way.remotes.send(outgoing(6))
+        self.assertEqual(ids(self.way.delivered), ["6"])
+
+
+class RoomTests(SynchronousTestCase):
+    """A stream that stands and has no room for a while."""
+
+    def test_waits(self) -> None:
+        """What it does not take waits for it, in order, without another connection."""
+        way, room = Way(), [2]
+
+        def take(stanza: Stanza, sendings: int = 0) -> bool:
+            room[0] -= 1
+            return room[0] >= 0 and way.deliver(stanza)
+
+        way.remotes.established(PAIR, take)
+        for number in range(4):
+            way.remotes.send(outgoing(number))
+        self.assertEqual((ids(way.delivered), way.connecting), (["0", "1"], []))
+        room[0] = 5
+        way.remotes.freed(PAIR)
+        self.assertEqual(ids(way.delivered), ["0", "1", "2", "3"])
+
+    def test_nobody(self) -> None:
+        """Room where nothing waits changes nothing."""
+        way = Way()
+        way.remotes.freed(PAIR)
         self.assertTrue(way.is_idle())
 
 

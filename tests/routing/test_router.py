@@ -46,7 +46,7 @@ def to_remote(server: Server) -> list[Stanza]:
     """What reaches example.net from now on."""
     sent: list[Stanza] = []
 
-    def take(stanza: Stanza) -> bool:
+    def take(stanza: Stanza, sendings: int = 0) -> bool:
         sent.append(stanza)
         return True
 

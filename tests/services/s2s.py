@@ -86,7 +86,7 @@ def offered(messages: list[str]) -> list[str]:
     every server is offered, whoever it is."""
     (tree,) = [parse_tree(text.encode()) for text in messages if text.startswith("<stream:features")]
     return [mechanism.text for one in tree.elements() if one.name == "mechanisms" for mechanism in one.elements()] + [
-        one.name for one in tree.elements() if one.name not in ("mechanisms", "bidi", "limits")
+        one.name for one in tree.elements() if one.name not in ("mechanisms", "bidi", "limits", "sm")
     ]
 
 

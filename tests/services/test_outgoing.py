@@ -35,7 +35,8 @@ from xmppfed.core.events import KeyVerified, Pair
 from xmppfed.core.framing import S2S, MessageFraming
 from xmppfed.core.stream import Stream
 from xmppfed.net.issuing import Authority
-from xmppfed.services.outgoing import Outgoing
+from xmppfed.services.management import Management
+from xmppfed.services.outgoing import Outgoing, Purpose
 from xmppfed.services.proof import Proof
 
 ERROR = (
@@ -380,7 +381,8 @@ class GivenUp(S2SCase):
                 outgoing.lost(reason)
 
         connection: Any = Wireless()
-        outgoing = Outgoing(self.policy, Pair(OURS, THEIRS), connection, Proof())
+        purpose = Purpose([], Management(self.policy.resumption))
+        outgoing = Outgoing(self.policy, Pair(OURS, THEIRS), connection, Proof(), purpose)
         outgoing.opened.cancel()
         self.failureResultOf(outgoing.opened, CancelledError)
         self.assertEqual(len(self.policy.streams), 0)

@@ -349,6 +349,7 @@ class ComingAndGoing(SynchronousTestCase):
         self.romeo = self.federation.client(ROMEO)
         self.juliet.send(f"<message to='{ROMEO}' type='chat'/>")
         self.romeo.expect("message")
+        self.federation.advance(1)  # until the server has said that it has it: who crashes before is sent it once more
 
     def test_stopped(self) -> None:
         """Clients are told that the server shuts down; others do not find it until it starts again."""

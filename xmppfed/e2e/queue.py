@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from xmppfed.core.stanza import Stanza
 from xmppfed.errors import StanzaCondition, StanzaError
-from xmppfed.routing.remotes import cost
+from xmppfed.routing.queues import cost
 from xmppfed.timeouts import Timeouts
 
 __all__ = ["Queue", "Returned"]

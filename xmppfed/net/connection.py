@@ -104,6 +104,10 @@ class Connection(Generic[OwnerType]):
         """The time on the clock of this connection."""
         return self._clock.seconds()
 
+    def silent_since(self, moment: float) -> bool:
+        """Whether no sign of life has come since then."""
+        return self._heard < moment
+
     def send(self, stanza: Stanza) -> bool:
         """Send a stanza, now; false on a stream that has ended: nothing may follow that (RFC 6120, 4.4)."""
         sent = self.stream.send(stanza)

@@ -14,7 +14,7 @@ from xmppfed.core.jid import JID, parse_cached
 from xmppfed.core.stanza import Stanza
 from xmppfed.errors import StanzaCondition, StanzaError
 from xmppfed.routing.handlers import Hook
-from xmppfed.routing.remotes import cost
+from xmppfed.routing.queues import cost
 
 __all__ = ["Between", "Entry", "Held", "Lanes"]
 

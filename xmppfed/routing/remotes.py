@@ -1,70 +1,29 @@
 """Stanzas for other domains: handed to a stream that stands, or kept for a while until one does.
 
-Who connects is injected. A queue exists only while a stream is being made; nothing is kept for a pair that is gone.
+Who connects is injected. A queue exists only while a stream is being made, or has no room, or while it has to be found out
+what became of what a former one carried; nothing is kept for a pair that is gone.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Sequence
+from math import inf
 
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 
 from xmppfed.core.events import Pair
+from xmppfed.core.ledger import Sent
 from xmppfed.core.stanza import Stanza
 from xmppfed.errors import StanzaCondition, StanzaError
+from xmppfed.routing.queues import Lane, Remote, Waiting, Way, cost, pair_of
 from xmppfed.timeouts import Timeouts
 
-__all__ = ["Remotes", "cost"]
+__all__ = ["SENDINGS", "SENDINGS_KNOWN", "Remotes"]
 
-Way = Callable[[Stanza], bool]
-"""A stream that carries stanzas of a pair: takes one, or is at its end and says false; then `lost` follows."""
-
-_STANZA_BYTES = 1024
-"""What a waiting stanza costs besides its text: twice the 0.5 KB measured, so that small ones are bounded as well."""
-
-
-def cost(stanza: Stanza) -> int:
-    """The bytes of memory that a waiting stanza takes, about."""
-    return _STANZA_BYTES + len(stanza.letter) + sum(map(len, stanza.attributes.values()))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Waiting:
-    stanza: Stanza
-    size: int
-    deadline: float
-
-
-@dataclass(slots=True, eq=False)
-class _Lane:
-    """One pair: the ways it has, of which the first is used, and stanzas in their order until one takes them."""
-
-    ways: list[Way] = field(default_factory=list)
-    waiting: deque[_Waiting] = field(default_factory=deque)
-    flushing: bool = False
-
-
-class _Remote:
-    """One remote domain: its lanes by our domain, and the bound they share."""
-
-    __slots__ = ("bytes", "lanes", "timer")
-
-    def __init__(self) -> None:
-        self.lanes: dict[str, _Lane] = {}
-        self.bytes = 0
-        self.timer: IDelayedCall | None = None
-
-    def take(self, lane: _Lane) -> Stanza:
-        """The stanza of this lane that has waited longest; it waits no longer."""
-        entry = lane.waiting.popleft()
-        self.bytes -= entry.size
-        return entry.stanza
-
-    def deadline(self) -> float | None:
-        """When the next waiting stanza has waited too long."""
-        return min((lane.waiting[0].deadline for lane in self.lanes.values() if lane.waiting), default=None)
+SENDINGS = 2
+"""How often a stanza is sent when nobody knows what became of it: the second may be a duplicate."""
+SENDINGS_KNOWN = 5
+"""How often it is sent at most, also when the peer says that it never got it: it may be what ends every stream."""
 
 
 class Remotes:
@@ -81,7 +40,7 @@ class Remotes:
         self._clock = clock
         self._connect = connect
         self._timeouts = timeouts
-        self._remotes: dict[str, _Remote] = {}
+        self._remotes: dict[str, Remote] = {}
 
     @property
     def most_bytes(self) -> int:
@@ -100,8 +59,7 @@ class Remotes:
 
     def stands(self, pair: Pair) -> bool:
         """Whether a stream takes what is sent for the pair."""
-        remote = self._remotes.get(pair.to)
-        lane = None if remote is None else remote.lanes.get(pair.sender)
+        _, lane = self._lane(pair)
         return lane is not None and bool(lane.ways)
 
     def established(self, pair: Pair, way: Way) -> None:
@@ -109,30 +67,72 @@ class Remotes:
 
         A stream that stands goes on being used, for what it carries could be overtaken on another; the newer stands by.
         """
-        remote = self._remotes.setdefault(pair.to, _Remote())
-        lane = remote.lanes.setdefault(pair.sender, _Lane())
+        remote = self._remotes.setdefault(pair.to, Remote())
+        lane = remote.lanes.setdefault(pair.sender, Lane())
         lane.ways.append(way)
+        lane.asked, lane.failure = False, None
         self._drain(pair, remote, lane)
 
     def lost(self, pair: Pair, way: Way) -> None:
         """A stream takes nothing of `pair` any more: another that stands by does, or the next stanza makes one."""
-        remote = self._remotes.get(pair.to)
-        lane = None if remote is None else remote.lanes.get(pair.sender)
+        remote, lane = self._lane(pair)
         if remote is None or lane is None or way not in lane.ways:
             return
         lane.ways.remove(way)
         self._drain(pair, remote, lane)
 
+    def freed(self, pair: Pair) -> None:
+        """The stream of a pair has room again."""
+        remote, lane = self._lane(pair)
+        if remote is not None and lane is not None:
+            self._drain(pair, remote, lane)
+
     def failed(self, pair: Pair, error: StanzaError) -> None:
-        """No stream could be made: what waits returns to its senders with `error`, whose text is the reason."""
-        remote = self._remotes.get(pair.to)
-        lane = None if remote is None else remote.lanes.get(pair.sender)
-        if remote is None or lane is None or lane.ways:
-            return
-        del remote.lanes[pair.sender]
-        returned = [remote.take(lane) for _ in range(len(lane.waiting))]
-        self._tidy(pair.to)
-        self._bounce(returned, error)
+        """No stream could be made: what waits returns to its senders with `error`, whose text is the reason. Where something is
+        held another attempt follows, and all go on waiting."""
+        _, lane = self._lane(pair)
+        if lane is not None and lane.waiting and lane.waiting[0].held:
+            lane.asked, lane.failure = False, error
+        else:
+            self._failed(pair, error)
+
+    def put_back(self, sent: Sequence[Sent], *, hold: bool) -> list[Waiting]:
+        """What lacks its acknowledgement at the end of a stream goes before what waits (RFC 6120, 10.1); call `lost` then.
+
+        To `hold` is to wait until it is known what became of it: call `release` or `give_up`. Otherwise it is sent again on
+        the next stream.
+        """
+        kept = [one for one in sent if hold or one.sendings < SENDINGS]
+        deadline = inf if hold else self._clock.seconds() + self._timeouts.queue
+        entries = [Waiting(one.stanza, cost(one.stanza), deadline, one.sendings, hold) for one in kept]
+        for entry in reversed(entries):
+            self._put(entry, first=True)
+        if not hold:
+            self._bounce((one.stanza for one in sent if one.sendings >= SENDINGS), _unanswered(SENDINGS))
+        return entries
+
+    def release(self, entries: Sequence[Waiting], handled: int, *, known: bool) -> None:
+        """It is known what became of held stanzas: so many of the first ones arrived. The others are sent again; unless it is
+        `known` that they did not arrive, they may come twice."""
+        self._take_out(entries[:handled])
+        limit = SENDINGS_KNOWN if known else SENDINGS
+        spent = self._take_out([entry for entry in entries[handled:] if entry.sendings >= limit])
+        deadline = self._clock.seconds() + self._timeouts.queue
+        for entry in entries[handled:]:
+            entry.held, entry.deadline = False, deadline
+        for pair in dict.fromkeys(pair_of(entry.stanza) for entry in entries):
+            remote, lane = self._lane(pair)
+            if remote is not None and lane is not None:
+                self._arm(remote, pair.to)
+                self._drain(pair, remote, lane)
+        self._bounce((entry.stanza for entry in spent), _unanswered(limit))
+
+    def give_up(self, entries: Sequence[Waiting], error: StanzaError) -> None:
+        """Nobody will ever tell what became of held stanzas: they return to their senders."""
+        taken = self._take_out(entries)
+        for pair in dict.fromkeys(pair_of(entry.stanza) for entry in taken):
+            self.freed(pair)
+        self._bounce((entry.stanza for entry in taken), error)
 
     def waiting(self) -> list[Stanza]:
         """The stanzas that wait for a stream."""
@@ -143,47 +143,80 @@ class Remotes:
         error = StanzaError(StanzaCondition.REMOTE_SERVER_TIMEOUT, text="This server is stopping.")
         for domain, remote in list(self._remotes.items()):
             for sender in list(remote.lanes):
-                self.failed(Pair(sender, domain), error)
+                self._failed(Pair(sender, domain), error)
+
+    def _lane(self, pair: Pair) -> tuple[Remote | None, Lane | None]:
+        remote = self._remotes.get(pair.to)
+        return remote, None if remote is None else remote.lanes.get(pair.sender)
+
+    def _failed(self, pair: Pair, error: StanzaError) -> None:
+        remote, lane = self._lane(pair)
+        if remote is None or lane is None or lane.ways:
+            return
+        del remote.lanes[pair.sender]
+        returned = remote.take_out(lane, lambda entry: True)
+        self._tidy(pair.to)
+        self._bounce((entry.stanza for entry in returned), error)
 
     def _keep(self, stanza: Stanza, pair: Pair) -> None:
-        remote = self._remotes.setdefault(pair.to, _Remote())
+        remote, lane = self._lane(pair)
         size = cost(stanza)
-        if remote.bytes + size > self._timeouts.queue_bytes:
-            self._tidy(pair.to)
+        if (remote.bytes if remote is not None else 0) + size > self._timeouts.queue_bytes:
             text = f"Too much waits for {pair.to} already; there is no stream to it yet."
             self.bounce(stanza, StanzaError(StanzaCondition.RESOURCE_CONSTRAINT, text=text))
             return
-        is_new = pair.sender not in remote.lanes
-        lane = remote.lanes.setdefault(pair.sender, _Lane())
-        lane.waiting.append(_Waiting(stanza, size, self._clock.seconds() + self._timeouts.queue))
-        remote.bytes += size
-        if remote.timer is None:
-            remote.timer = self._clock.callLater(self._timeouts.queue, self._expire, pair.to)
-        if is_new:
+        lane = self._put(Waiting(stanza, size, self._clock.seconds() + self._timeouts.queue))
+        if not lane.ways and not lane.asked:
+            lane.asked = True
             self._connect(pair)
 
-    def _drain(self, pair: Pair, remote: _Remote, lane: _Lane) -> None:
+    def _put(self, entry: Waiting, *, first: bool = False) -> Lane:
+        pair = pair_of(entry.stanza)
+        remote = self._remotes.setdefault(pair.to, Remote())
+        lane = remote.lanes.setdefault(pair.sender, Lane())
+        lane.waiting.appendleft(entry) if first else lane.waiting.append(entry)
+        remote.bytes += entry.size
+        if not entry.held:
+            self._arm(remote, pair.to)
+        return lane
+
+    def _arm(self, remote: Remote, domain: str) -> None:
+        """All wait equally long, so that a timer which runs is early enough for what comes."""
+        if remote.timer is None:
+            remote.timer = self._clock.callLater(self._timeouts.queue, self._expire, domain)
+
+    def _take_out(self, entries: Collection[Waiting]) -> list[Waiting]:
+        """Those of them that still wait, in their order; they do so no longer."""
+        found, wanted = [], set(entries)
+        for pair in dict.fromkeys(pair_of(entry.stanza) for entry in entries):
+            remote, lane = self._lane(pair)
+            if remote is not None and lane is not None:
+                found += remote.take_out(lane, wanted.__contains__)
+        return found
+
+    def _drain(self, pair: Pair, remote: Remote, lane: Lane) -> None:
         """Hand over what waits, while what is sent meanwhile goes behind it; then see to it that the rest gets a stream."""
         if lane.flushing:
             return
         lane.flushing = True
         try:
-            while lane.waiting and lane.ways and self._hand_over(remote, lane):
+            while lane.waiting and not lane.waiting[0].held and lane.ways and self._hand_over(remote, lane):
                 pass
         finally:
             lane.flushing = False
         if not lane.ways:
-            if lane.waiting:
-                self._connect(pair)
-            else:
+            if not lane.waiting:
                 del remote.lanes[pair.sender]
+            elif not lane.asked and not lane.waiting[-1].held:  # behind what is held; for that somebody else connects
+                lane.asked = True
+                self._connect(pair)
         self._tidy(pair.to)
 
-    def _hand_over(self, remote: _Remote, lane: _Lane) -> bool:
+    def _hand_over(self, remote: Remote, lane: Lane) -> bool:
         """Give the first that waits to the way; false when that goes on standing and takes nothing more."""
         entry, way = lane.waiting.popleft(), lane.ways[0]
         remote.bytes -= entry.size
-        if way(entry.stanza):
+        if way(entry.stanza, entry.sendings):
             return True
         lane.waiting.appendleft(entry)
         remote.bytes += entry.size
@@ -192,17 +225,17 @@ class Remotes:
     def _expire(self, domain: str) -> None:
         """Return what has waited too long; the connecting goes on."""
         remote = self._remotes[domain]
-        now, expired = self._clock.seconds(), []
-        for lane in remote.lanes.values():
-            while lane.waiting and lane.waiting[0].deadline <= now:
-                expired.append(remote.take(lane))
+        now = self._clock.seconds()
+        expired = [(lane, remote.take_out(lane, lambda one: one.deadline <= now)) for lane in remote.lanes.values()]
         deadline = remote.deadline()
         remote.timer = None if deadline is None else self._clock.callLater(deadline - now, self._expire, domain)
         text = f"No stream to {domain} within {self._timeouts.queue:g} seconds."
-        self._bounce(expired, StanzaError(StanzaCondition.REMOTE_SERVER_TIMEOUT, text=text))
+        error = StanzaError(StanzaCondition.REMOTE_SERVER_TIMEOUT, text=text)
+        for lane, entries in expired:
+            self._bounce((entry.stanza for entry in entries), lane.failure or error)
 
-    def _bounce(self, stanzas: list[Stanza], error: StanzaError) -> None:
-        for stanza in stanzas:
+    def _bounce(self, stanzas: Iterable[Stanza], error: StanzaError) -> None:
+        for stanza in list(stanzas):
             self.bounce(stanza, error)
 
     def _tidy(self, domain: str) -> None:
@@ -215,3 +248,8 @@ class Remotes:
             remote.timer = None
         if not remote.lanes:
             del self._remotes[domain]
+
+
+def _unanswered(sendings: int) -> StanzaError:
+    text = f"This was sent {sendings} times, and each time the stream ended before the other server said that it got it."
+    return StanzaError(StanzaCondition.REMOTE_SERVER_TIMEOUT, text=text)

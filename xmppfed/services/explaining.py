@@ -41,8 +41,9 @@ def explaining_commands(federation: Federation | None, own: Sequence[str], refus
         return {**_plain(await _federating(federation).explain(Pair(domain, domain))), "refused": list(refused)}
 
     async def s2s(_: dict[str, Any]) -> object:
-        """The streams to and from other servers."""
-        return {"streams": [one.describe() for one in _federating(federation).streams]}
+        """The streams to and from other servers, and the sessions that wait for another."""
+        found = _federating(federation)
+        return {"streams": [one.describe() for one in found.streams], "broken": found.resumption.describe()}
 
     return {"explain": explain, "check-domain": check_domain, "s2s": s2s}
 

@@ -33,9 +33,11 @@ from xmppfed.net.peer import PeerCertificate
 from xmppfed.net.tls import ServerContexts, TrustRoots
 from xmppfed.routing.remotes import Remotes
 from xmppfed.routing.router import Router
+from xmppfed.services.management import Management
 from xmppfed.services.outgoing import Outgoing, Purpose
 from xmppfed.services.proof import CLIENT, Proof, prove
 from xmppfed.services.reaching import Purposes, Reaching
+from xmppfed.services.resumption import Resumption
 from xmppfed.services.trace import Trace, Traces
 from xmppfed.timeouts import Timeouts
 
@@ -111,6 +113,7 @@ class Federation(Service):
         self.vouching = vouching
         self.contexts = contexts
         self.traces = Traces()
+        self.resumption = Resumption(clock, remotes, timeouts, self.connect)
         self._secrets = secrets
         self._secret: bytes | None = None
         self._questions = DeferredSemaphore(MAX_QUESTIONS)
@@ -122,6 +125,7 @@ class Federation(Service):
         """Open no more streams, and end those there are; the result comes when every connection is gone."""
         super().stopService()
         self.stopping = True
+        self.resumption.stop()
         ended = self.streams.end_all(StreamError(StreamCondition.SYSTEM_SHUTDOWN))
         for reaching in list(self._reaching):
             reaching.cancel()
@@ -171,7 +175,7 @@ class Federation(Service):
             raise StanzaError(StanzaCondition.RESOURCE_CONSTRAINT, text=text)
         await self._questions.acquire()
         try:
-            purpose = partial(_verifying, pair, stream_id, key)
+            purpose = partial(self._verifying, pair, stream_id, key)
             outgoing = await self._reach(Pair(pair.to, pair.sender), purpose)
         except DiscoveryError as error:
             raise StanzaError(StanzaCondition.REMOTE_SERVER_NOT_FOUND, text=str(error)) from None
@@ -195,11 +199,16 @@ class Federation(Service):
         certificate = self.contexts is not None and self.contexts.certificate(pair.sender) is not None
         credentials = Credentials(authzid=pair.sender, certificate=certificate)
         bidi = InitiatingBidi(int(self.timeouts.server_silence))
-        features: list[Feature] = [InitiatingLimits(), bidi, InitiatingSASL(partial(_mechanism, credentials))]
+        management = Management(self.resumption, pair)
+        sasl = InitiatingSASL(partial(_mechanism, credentials))
+        features: list[Feature] = [InitiatingLimits(), bidi, sasl, management.initiating()]
         if not self.takes_dialback(pair.to):  # who is asked back by dialback has to answer, which that policy forbids
-            return Purpose(features)
+            return Purpose(features, management)
         dialback = InitiatingDialback(pair, partial(dialback_key, secret))
-        return Purpose([*features, dialback], dialback)
+        return Purpose([*features, dialback], management, dialback)
+
+    def _verifying(self, pair: Pair, stream_id: str, key: str) -> Purpose:
+        return Purpose([VerifyingDialback(pair, stream_id, key)], Management(self.resumption))
 
     def _reach(self, pair: Pair, purpose: Purposes) -> Deferred[Outgoing]:
         """A stream to `pair.to` that is ready for what it is made for; fails with a `DiscoveryError` of every reason."""
@@ -258,10 +267,6 @@ class Federation(Service):
         """The same after the domain was asked whether it vouches for the certificate."""
         vouched = await self.vouching.look_up_for_stranger(domain)
         return prove(domain, certificate, moment(self.clock), what=CLIENT, vouched=vouched)
-
-
-def _verifying(pair: Pair, stream_id: str, key: str) -> Purpose:
-    return Purpose([VerifyingDialback(pair, stream_id, key)])
 
 
 def _mechanism(credentials: Credentials, offer: Offer) -> ClientMechanism | None:

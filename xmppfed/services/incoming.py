@@ -6,13 +6,17 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from xmppfed.core.events import (
+    Acknowledged,
     Authenticated,
     AuthFailed,
     AuthRequested,
     DialbackRequested,
     Event,
+    Managed,
     OpenRequested,
     Pair,
+    Resumed,
+    ResumptionFailed,
     StanzaReceived,
     StreamClosed,
     StreamFailed,
@@ -40,6 +44,7 @@ from xmppfed.net.connection import Connection
 from xmppfed.net.peer import PeerCertificate
 from xmppfed.net.websocketwire import printable
 from xmppfed.services.federation import Federation, Trust
+from xmppfed.services.management import Management
 from xmppfed.services.pairs import ProvedPairs
 from xmppfed.services.proof import Proof
 from xmppfed.services.way import Way
@@ -60,6 +65,7 @@ class Incoming:
         "_external",
         "_federation",
         "_heard",
+        "_management",
         "_proof",
         "_proved",
         "_stream",
@@ -75,7 +81,9 @@ class Incoming:
         self._proof = Proof()
         self._dialback = ReceivingDialback()
         self._proved = ProvedPairs(federation, connection, self._dialback, self._pair_proved)
-        self._way = Way(federation.remotes, connection)
+        self._management = Management(federation.resumption)
+        self._management.serve(connection, self._proved.pairs, self._go_back)
+        self._way = Way(federation.remotes, connection, self._management)
         self._external = ReceivingSASL(["EXTERNAL"], lambda _: ExternalServer())
         self._heard = False  # a stanza has come
         self._expiry: IDelayedCall | None = None
@@ -102,13 +110,17 @@ class Incoming:
                 self.log.warn(
                     "server {domain} failed {mechanism}: {reason}", domain=self._domain, mechanism=mechanism, reason=str(error)
                 )
+            case Acknowledged():
+                self._way.acknowledged()
+            case Managed() | Resumed() | ResumptionFailed():
+                self._management.handle(event)
             case StreamFailed(error, sent):
                 reason = printable(str(error))
                 self.log.warn("stream from {domain} failed: {reason}", domain=self._domain, reason=reason, sent=sent)
-                self._way.close()
+                self._way.close(gone=not sent)
             case StreamClosed():
                 self._proved.closed = True
-                self._way.close()
+                self._way.close(gone=True)
             case _:
                 pass  # Established needs nothing of us
 
@@ -125,7 +137,7 @@ class Incoming:
     def lost(self, reason: str) -> None:
         """The connection is gone, and nobody waits for our answers."""
         self._proved.stop()
-        self._way.close()
+        self._way.close(gone=True)
         if self._expiry is not None and self._expiry.active():
             self._expiry.cancel()
         self.log.info("stream from {domain} is gone: {reason}", domain=self._domain, reason=reason)
@@ -175,10 +187,11 @@ class Incoming:
 
     def _features(self, *, external: bool) -> list[Feature]:
         limits = ReceivingLimits(int(self._federation.timeouts.server_silence))
-        features: list[Feature] = [limits, ReceivingBidi()]
+        dialback = self._federation.takes_dialback(self._domain)
+        features: list[Feature] = [limits, ReceivingBidi(), self._management.receiving(early=dialback)]
         if external:
             features.append(self._external)
-        if self._federation.takes_dialback(self._domain):
+        if dialback:
             features.append(self._dialback)
         features.append(Offers(after=self._federation.router.handlers.offers("server")))
         return features

@@ -11,12 +11,17 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from xmppfed.core.events import (
+    Acknowledged,
+    Authenticated,
     AuthFailed,
     DialbackRequested,
     Established,
     Event,
     KeyVerified,
+    Managed,
     Pair,
+    Resumed,
+    ResumptionFailed,
     StanzaReceived,
     StreamClosed,
     StreamFailed,
@@ -27,6 +32,7 @@ from xmppfed.core.negotiation.feature import Feature
 from xmppfed.errors import StreamCondition, StreamError, XMPPFedError
 from xmppfed.net.connection import Connection
 from xmppfed.net.websocketwire import printable
+from xmppfed.services.management import Management
 from xmppfed.services.pairs import ProvedPairs
 from xmppfed.services.proof import Proof
 from xmppfed.services.way import Way
@@ -42,6 +48,7 @@ class Purpose:
     """What a stream is opened for: its features, and those of them that its owner speaks to."""
 
     features: Sequence[Feature]
+    management: Management
     dialback: InitiatingDialback | None = None
 
 
@@ -61,6 +68,7 @@ class Outgoing:
         "_connection",
         "_expiry",
         "_federation",
+        "_management",
         "_pair",
         "_proof",
         "_proved",
@@ -78,7 +86,7 @@ class Outgoing:
         pair: Pair,
         connection: Connection[Outgoing],
         proof: Proof,
-        dialback: InitiatingDialback | None = None,
+        purpose: Purpose,
     ) -> None:
         """`proof` is what the server proved itself by. Cancelling `opened`, and then `ready`, gives the stream up."""
         self._federation = federation
@@ -86,8 +94,10 @@ class Outgoing:
         self._connection = connection
         self._proof = proof
         self._reasons: list[str] = []
-        self._proved = ProvedPairs(federation, connection, dialback, self._pair_proved)
-        self._way = Way(federation.remotes, connection)
+        self._proved = ProvedPairs(federation, connection, purpose.dialback, self._pair_proved)
+        self._management = purpose.management
+        self._management.serve(connection, self._proved.pairs, lambda: None)
+        self._way = Way(federation.remotes, connection, self._management)
         self._expiry: IDelayedCall | None = None
         self.verdict: str | None = None  # why the key we asked about is not valid
         self.opened: Deferred[None] = Deferred(self._give_up)
@@ -139,11 +149,19 @@ class Outgoing:
                 self._ready()
             case AuthFailed(mechanism, error):
                 self._reasons.append(f"{mechanism} was refused: {printable(str(error))}")
+            case Authenticated():
+                if self._connection.stream.bidirectional:
+                    self._proved.pairs.add(Pair(self._pair.to, self._pair.sender))
+            case Acknowledged():
+                self._way.acknowledged()
+            case Managed() | Resumed() | ResumptionFailed():
+                self._management.handle(event)
             case StreamFailed(error, sent):
-                self._leave(f"{'we ended' if sent else 'the server ended'} the stream with {printable(str(error))}")
+                who = "we" if sent else "the server"
+                self._leave(f"{who} ended the stream with {printable(str(error))}", gone=not sent)
             case StreamClosed():
                 self._proved.closed = True
-                self._leave("the server closed the stream")
+                self._leave("the server closed the stream", gone=True)
             case StanzaReceived():
                 text = "Stanzas go one way on this stream: bidirectional streams (XEP-0288) were not agreed on."
                 self._connection.stream.fail(StreamError(StreamCondition.NOT_AUTHORIZED, text))
@@ -152,15 +170,13 @@ class Outgoing:
 
     def lost(self, reason: str) -> None:
         """The connection is gone."""
-        self._leave(reason)
+        self._leave(reason, gone=True)
         self._proved.stop()
         if self._expiry is not None and self._expiry.active():
             self._expiry.cancel()
         self._federation.streams.discard(self)
 
     def _establish(self) -> None:
-        if self._connection.stream.bidirectional:
-            self._proved.pairs.add(Pair(self._pair.to, self._pair.sender))
         self._expiry = self._federation.at_expiry(self._proof, self._expired)
         self.log.info(
             "stream from {sender} to {to} is established by {mechanism}",
@@ -175,8 +191,8 @@ class Outgoing:
 
     def _expired(self) -> None:
         """The next stanza makes another stream, whose certificate is judged then."""
-        self._leave("the server's certificate has expired")
         self._connection.close()
+        self._leave("the server's certificate has expired", gone=False)
 
     def _open(self) -> None:
         """The server has answered our header; after a restart it does so again."""
@@ -194,11 +210,12 @@ class Outgoing:
         waiting.errback(CancelledError())
         self._connection.cut("nobody waits for this stream any more")
 
-    def _leave(self, reason: str) -> None:
+    def _leave(self, reason: str, *, gone: bool) -> None:
         """Nothing can be sent any more; who waits for the stream hears every reason."""
+        carried = bool(self._way.pairs) and not self._way.closing
+        self._way.close(gone=gone)
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
             waiting.errback(AttemptFailed("; ".join([*self._reasons, reason])))
-        elif self._way.pairs:
-            self._way.close()
+        elif carried:
             self.log.info("stream to {to} has ended: {reason}", to=self._pair.to, reason=reason)

@@ -100,7 +100,7 @@ class Reaching:
         stream = Stream(line.framing, purpose.features, receiving=False, new_id=new_id, limit=federation.limit, secure=True)
 
         def made(connection: Connection[Outgoing]) -> Outgoing:
-            return Outgoing(federation, pair, connection, proof, purpose.dialback)
+            return Outgoing(federation, pair, connection, proof, purpose)
 
         connection = Connection(
             stream, line.wire, made, federation.clock, federation.timeouts, federation.timeouts.server_silence

@@ -10,6 +10,7 @@ from xmppfed.core.stanza import Stanza
 from xmppfed.errors import StanzaError
 from xmppfed.net.connection import Connection
 from xmppfed.routing.remotes import Remotes
+from xmppfed.services.management import Management
 
 __all__ = ["UNANNOUNCED", "Way"]
 
@@ -20,14 +21,16 @@ UNANNOUNCED = 262_144
 class Way:
     """Takes the stanzas of its `pairs` as long as the stream stands."""
 
-    __slots__ = ("_connection", "_remotes", "pairs")
+    __slots__ = ("_connection", "_management", "_remotes", "closing", "pairs")
 
-    def __init__(self, remotes: Remotes, connection: Connection[Any]) -> None:
+    def __init__(self, remotes: Remotes, connection: Connection[Any], management: Management) -> None:
         self._remotes = remotes
         self._connection = connection
+        self._management = management
         if isinstance(connection.stream.framing, MessageFraming):
             connection.stream.peer_limit = UNANNOUNCED
         self.pairs: list[Pair] = []
+        self.closing = False  # nothing is sent any more; acknowledgements may still come
 
     def open(self, pair: Pair) -> bool:
         """Stanzas of `pair` may go this way; false when they could already."""
@@ -37,16 +40,34 @@ class Way:
         self._remotes.established(pair, self.send)
         return True
 
-    def send(self, stanza: Stanza) -> bool:
-        """Send a stanza; false once the stream is at its end. What is too long for the peer returns to its sender."""
+    def send(self, stanza: Stanza, sendings: int = 0) -> bool:
+        """Send a stanza that was sent so often before; false once the stream is at its end, or has no room. What is too long
+        for the peer returns to its sender."""
+        ledger = self._connection.stream.ledger
+        if ledger is not None and ledger.full:
+            return False
         try:
-            return self._connection.send(stanza)
+            sent = self._connection.send(stanza)
         except StanzaError as error:
             self._remotes.bounce(stanza, error)
             return True
+        if ledger is not None and sent:
+            self._management.sent(sendings)
+        return sent
 
-    def close(self) -> None:
-        """Nothing goes this way any more."""
-        pairs, self.pairs = self.pairs, []
-        for pair in pairs:
-            self._remotes.lost(pair, self.send)
+    def acknowledged(self) -> None:
+        """The peer may have got more: there is room for what waits, or nothing to wait for any more."""
+        self._management.acknowledged()
+        if self.closing:
+            self.close(gone=False)
+            return
+        for pair in list(self.pairs):
+            self._remotes.freed(pair)
+
+    def close(self, *, gone: bool) -> None:
+        """Nothing goes this way any more. What lacks its acknowledgement may still get it, unless the peer is `gone`."""
+        self.closing = True
+        if self._management.ended(gone=gone):
+            pairs, self.pairs = self.pairs, []
+            for pair in pairs:
+                self._remotes.lost(pair, self.send)

@@ -96,6 +96,8 @@ class Hosted:
     async def crash(self) -> None:
         """Vanish without a word to anybody: connections are reset, and what is on its way is lost."""
         self.server.remotes.send = lambda stanza: None  # type: ignore[method-assign]
+        if self.server.federation is not None:
+            self.server.federation.stopping = True  # others notice at once, and must not find it still there
         self._ground.network.cut(lambda link: self.address in (link.client[0], link.server[0]))
         self._ground.network.pump()
         await self.stop()

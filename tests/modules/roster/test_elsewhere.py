@@ -20,6 +20,7 @@ class BreakingCase(People):
         super().setUp()
         self.juliet, self.romeo = self.come(f"{JULIET}/balcony"), self.come(f"{ROMEO}/orchard")
         self.befriend(self.juliet, self.romeo)
+        self.federation.advance(2)  # their servers have acknowledged what was said
 
     def seen(self, client: Client) -> dict[str, bool]:
         """What a client has heard since the last look: which resource is available, by the last word of each."""
@@ -159,6 +160,7 @@ class CutTests(BreakingCase):
         """Where nobody is there to see, nobody is asked."""
         self.juliet.close()
         self.romeo.close()
+        self.federation.advance(2)
         self.cut()
         self.federation.network.rejoin()
         streams = len(self.federation.network.links)
@@ -208,6 +210,7 @@ class ShownTests(BreakingCase):
         """No more resources of one contact are remembered than there is room for."""
         self.patch(elsewhere, "MOST_RESOURCES", 1)
         self.come(f"{ROMEO}/hall")
+        self.federation.advance(2)
         self.federation.crash(MONTAGUE)
         self.seen(self.juliet)
         self.federation.advance(SETTLED)
