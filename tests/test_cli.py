@@ -32,7 +32,7 @@ class Asked(CLITestCase):
 
     def test_streams(self) -> None:
         """And so are the streams."""
-        self.answer(200, b'{"streams": []}')
+        self.answer(200, b'{"streams": [], "broken": []}')
         self.assertEqual(self.done("s2s"), "".join(f"{line}\n" for line in stream_lines([])))
 
     def test_reload(self) -> None:

@@ -80,5 +80,21 @@ class Streams(SynchronousTestCase):
 
     def test_unproved(self) -> None:
         """Who has proved nothing yet is shown as such."""
-        stream = {"direction": "in", "pairs": [], "address": "192.0.2.1", "mechanism": ""}
+        stream = {"direction": "in", "pairs": [], "address": "192.0.2.1", "mechanism": "", "unacknowledged": None}
         self.assertEqual(list(stream_lines([stream])), ["in: not authorized yet (192.0.2.1, no proof yet)"])
+
+    def test_under_way(self) -> None:
+        """What was sent and not acknowledged is told."""
+        stream = {"direction": "out", "pairs": [("a", "b")], "address": "", "mechanism": "EXTERNAL", "unacknowledged": 2}
+        self.assertEqual(list(stream_lines([stream])), ["out: a to b (no address, EXTERNAL, 2 not acknowledged)"])
+
+    def test_broken(self) -> None:
+        """And so is a session whose stream broke, with what is kept for it."""
+        broken = [{"pair": ["a", "b"], "stanzas": number, "seconds": 5.4} for number in (3, 0)]
+        self.assertEqual(
+            list(stream_lines([], broken)),
+            [
+                "broken: a to b (can be resumed for 5 s; 3 stanzas are kept)",
+                "broken: a to b (can be resumed for 5 s; nothing is kept)",
+            ],
+        )

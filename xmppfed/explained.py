@@ -126,7 +126,8 @@ def stream_lines(streams: Sequence[dict[str, Any]], broken: Sequence[dict[str, A
         yield "No streams to or from other servers."
     for one in sorted(streams, key=lambda one: (one["direction"], one["pairs"])):
         pairs = ", ".join(f"{sender} to {to}" for sender, to in one["pairs"]) or "not authorized yet"
-        yield f"{one['direction']}: {pairs} ({one['address'] or 'no address'}, {one['mechanism'] or 'no proof yet'})"
+        under_way = f", {one['unacknowledged']} not acknowledged" if one["unacknowledged"] else ""
+        yield f"{one['direction']}: {pairs} ({one['address'] or 'no address'}, {one['mechanism'] or 'no proof yet'}{under_way})"
     for one in broken:
         kept = f"{one['stanzas']} stanzas are kept" if one["stanzas"] else "nothing is kept"
         yield f"broken: {one['pair'][0]} to {one['pair'][1]} (can be resumed for {one['seconds']:.0f} s; {kept})"

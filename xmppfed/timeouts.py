@@ -61,9 +61,8 @@ class Timeouts:
     hibernation: float = 600.0
     """How long a session that lost its connection can be resumed (XEP-0198, section 5)."""
     hibernation_stanzas: int = 500
-    """Stanzas that may lack their acknowledgement, and are kept for such a session; the next wait until there is room."""
-    hibernation_bytes: int = 1_048_576
-    """Bytes of these."""
+    """Stanzas that may lack their acknowledgement, and are kept for such a session, in `queue_bytes`; the next wait until there
+    is room."""
     hibernation_sessions: int = 1000
     """Such sessions between servers; then the oldest is given up."""
     acknowledgement: float = 1.0

@@ -11,7 +11,7 @@ from tests.interop.scenario import Failure
 
 __all__ = ["LEFT_OUT", "Figures", "become_contacts", "converse", "log_in", "see_each_other"]
 
-LEFT_OUT = "stream management, rooms and the archive, which our server does not have yet"
+LEFT_OUT = "stream management of clients, rooms and the archive, which our server does not have yet"
 """Steps that the clients could do."""
 
 

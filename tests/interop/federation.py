@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tests.interop.certificates import issue
 from tests.interop.client import Client
+from tests.interop.management import acknowledged
 from tests.interop.ours import Ours, Plan, ours
 from tests.interop.processes import free_port
 from tests.interop.scenario import Failure, Scenario, show
@@ -93,6 +94,7 @@ def _crash(folder: Path) -> None:
     with ours(folder, one, "alice") as a:
         with ours(folder, two, "bob") as b:
             alice, _, _ = _talk(a, b)
+            acknowledged(a)
             b.process.kill()
             b.process.wait()
             a.must_say(f"stream to {B} has ended")

@@ -12,6 +12,7 @@ from xmppfed.core.jid import JID
 from xmppfed.core.namespaces import NS_FRAMING
 from xmppfed.errors import StanzaCondition, StanzaError, StreamCondition, StreamError
 from xmppfed.options import MAX_SESSIONS
+from xmppfed.services.intake import FIRST_LIMIT
 from xmppfed.storage.interface import StorageError
 from xmppfed.testing.federation import PASSWORD
 from xmppfed.testing.patterns import stanza
@@ -49,6 +50,18 @@ class Binding(RawCase):
         raw.open()
         raw.plain()
         return raw
+
+    def test_limits(self) -> None:
+        """Before login and behind it a client is told how much it may send at once, and when it is pinged (XEP-0478)."""
+        raw = self.raw()
+        _, first = raw.open()
+        raw.plain()
+        _, second = raw.open()
+        for features, most in ((first, FIRST_LIMIT), (second, 262_144)):
+            limits = features.child("{urn:xmpp:stream-limits:0}limits")
+            assert limits is not None
+            found = {child.name: child.text for child in limits.elements()}
+            self.assertEqual(found, {"max-bytes": str(most), "idle-seconds": "30"})
 
     def test_given(self) -> None:
         """The resource that the client asks for (RFC 6120, 7.7)."""

@@ -35,6 +35,9 @@ real frames.
 | 25 | bidirectional streams | tests.services.test_bidi.Incoming.test_by_dialback |
 | 25 | bidirectional streams | tests.services.test_bidi.Outgoing.test_other_domains |
 | 27 | SNI versus `to` | tests.services.test_federation_reach.TwoDomains.test_server_name_chooses_the_certificate_only |
+| 26 | stream management | tests.services.test_management.Cut.test_under_way |
+| 26 | stream management | tests.services.test_management.Outgoing.test_sent_again |
+| 26 | stream management | tests.services.test_management.Incoming.test_resumed |
 | 28 | time-outs | tests.services.test_federation.Candidates.test_no_features |
 | 29 | cost of incoming streams | tests.services.test_federation_reach.Delegated.test_incoming |
 | 29 | cost of incoming streams | tests.services.test_vouched.Incoming.test_cached |
@@ -42,8 +45,7 @@ real frames.
 | 31 | plain WebSocket | tests.test_config.Refused.test_proxy_in_the_open |
 | 32 | extended key usage | tests.services.test_incoming.Accepted.test_server_purpose_alone |
 
-Rows 26 and 30 belong to what is not built yet: stream management, and TCP; so do RFC 9440 of row 9 and the PROXY
-protocol of row 31.
+Row 30 is that of TCP; RFC 9440 of row 9 and the PROXY protocol of row 31 have tests of their own rooms.
 """
 
 from __future__ import annotations
@@ -75,6 +77,7 @@ from tests.services.s2s import (
     Script,
     attribute,
     external,
+    features,
     message,
     offered,
     opening,
@@ -112,7 +115,7 @@ class Table(SynchronousTestCase):
         cases = [case for case in globals().values() if isinstance(case, type) and issubclass(case, S2SCase)]
         methods = " ".join(name for case in cases for name in vars(case))
         tested = {int(number) for number in re.findall(r"test_row_(\d\d)_", methods)}
-        self.assertEqual(set(range(1, 33)) - tested, {26, 30})
+        self.assertEqual(set(range(1, 33)) - tested, {30})
         listed = {int(number) for number in re.findall(r"^\| (\d+) \|", __doc__, re.MULTILINE)}
         self.assertEqual(listed, tested)
 
@@ -572,6 +575,35 @@ class BothWays(S2SCase):
         self.write(self.client, "x@other.example")
         self.assertEqual([text for text in peer.take() if "<message" in text], [])
         self.assertEqual(stream_error(self.say(peer, message("x@other.example")))[0], "invalid-from")
+
+    def test_row_26_acknowledged(self) -> None:
+        """Row 26: what comes on a stream is acknowledged when asked for, and its session can be resumed."""
+        peer = self.dial(self.issue())
+        self.say(peer, opening(), external(), opening())
+        self.assertIn("resume='true'", self.say(peer, "<enable xmlns='urn:xmpp:sm:3' resume='true'/>")[-1])
+        self.assertEqual(self.say(peer, message(), "<r xmlns='urn:xmpp:sm:3'/>"), ["<a xmlns='urn:xmpp:sm:3' h='1'/>"])
+        self.client.take("message")
+
+    def test_row_26_sent_again(self) -> None:
+        """Row 26: what a server that only acknowledges had not acknowledged goes on the next stream, once."""
+
+        class Managed(Script):
+            def text(self, text: str) -> None:
+                if text.startswith("<open ") and self.authenticated:
+                    self.send(opening(THEIRS, OURS))
+                    self.send(features("<sm xmlns='urn:xmpp:sm:3'/>"))
+                elif text.startswith("<enable "):
+                    self.send("<enabled xmlns='urn:xmpp:sm:3'/>")
+                else:
+                    super().text(text)
+
+        listener = self.listen(Managed)
+        self.write(self.client)
+        for _ in range(2):
+            self.assertEqual(listener.peer.bodies, ["Art thou not Romeo?"])
+            listener.peer.abort()
+            self.network.pump()
+        self.assertEqual(self.bounced(self.client)[0], "remote-server-timeout")
 
 
 class OtherHost(S2SCase):

@@ -36,7 +36,7 @@ from xmppfed.errors import ConfigError, StanzaCondition, StanzaError
 from xmppfed.net.admission import Admission
 from xmppfed.net.tls import TrustRoots
 from xmppfed.net.websocketwire import printable
-from xmppfed.routing.remotes import cost
+from xmppfed.routing.queues import cost
 from xmppfed.timeouts import Timeouts
 
 __all__ = ["E2E", "Peer", "body_of", "iq", "message"]

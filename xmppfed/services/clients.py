@@ -33,6 +33,7 @@ from xmppfed.core.negotiation.bind2 import Bind2Request
 from xmppfed.core.negotiation.channel_binding import ChannelBindings
 from xmppfed.core.negotiation.exchange import Attempts, ReceivingExchange
 from xmppfed.core.negotiation.feature import Feature
+from xmppfed.core.negotiation.limits import ReceivingLimits
 from xmppfed.core.negotiation.offers import Offers
 from xmppfed.core.negotiation.sasl import ReceivingSASL
 from xmppfed.core.negotiation.sasl2 import ReceivingSASL2, user_agent_id
@@ -240,6 +241,7 @@ class ClientSession:
         begins = sorted({tag[1:].partition("}")[0] for tag in self._clients.router.handlers.named("inline")})
         inline = bind2.offer(begins) + fast.offer(tokens)
         return [
+            ReceivingLimits(int(self._connection.timeouts.client_silence)),
             ReceivingSASL(names, login.create, self._attempts),
             ReceivingSASL2(names, login.create, self._attempts, self._bind, tokens, inline),
             ChannelBindings(login.bindings),

@@ -127,8 +127,9 @@ class Incoming:
     def describe(self) -> dict[str, object]:
         """What an operator is told of it."""
         pairs = sorted((pair.sender, pair.to) for pair in (*self._proved.pairs, *self._way.pairs))
-        mechanism, proof = self._stream.mechanism, self._proof.by
-        return {"direction": "in", "pairs": pairs, "address": self._arrival.address, "mechanism": mechanism, "proof": proof}
+        mechanism, proof, waiting = self._stream.mechanism, self._proof.by, self._management.unacknowledged
+        found = {"direction": "in", "pairs": pairs, "address": self._arrival.address, "mechanism": mechanism, "proof": proof}
+        return {**found, "unacknowledged": waiting}
 
     def end(self, error: StreamError) -> None:
         """End the stream with an error."""

@@ -139,6 +139,11 @@ class Management:
 
     # What the way asks and tells.
 
+    @property
+    def unacknowledged(self) -> int | None:
+        """How many stanzas are under way; none where nothing is counted."""
+        return None if self.ledger is None else len(self.ledger.unacknowledged)
+
     def sent(self, sendings: int) -> None:
         """A stanza went out that had been sent so often before: ask for acknowledgement after some, or after a while."""
         ledger, limits = self.ledger, self._resumption.timeouts

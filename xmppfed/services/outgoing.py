@@ -123,7 +123,9 @@ class Outgoing:
     def describe(self) -> dict[str, object]:
         """What an operator is told of it."""
         pairs = sorted((pair.sender, pair.to) for pair in (*self._way.pairs, *self._proved.pairs))
-        return {"direction": "out", "pairs": pairs, "address": "", "mechanism": self.mechanism, "proof": self._proof.by}
+        waiting, by = self._management.unacknowledged, self._proof.by
+        found = {"direction": "out", "pairs": pairs, "address": "", "mechanism": self.mechanism, "proof": by}
+        return {**found, "unacknowledged": waiting}
 
     def close(self) -> None:
         """The stream has done what it was for."""

@@ -76,7 +76,7 @@ class Resumption:
     def ledger(self, id: str = "") -> Ledger:
         """A new one."""
         limits = self.timeouts
-        return Ledger(id, most_stanzas=limits.hibernation_stanzas, most_bytes=limits.hibernation_bytes)
+        return Ledger(id, most_stanzas=limits.hibernation_stanzas, most_bytes=limits.queue_bytes)
 
     def new_id(self) -> str:
         """One that nobody guesses."""
