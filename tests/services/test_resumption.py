@@ -40,6 +40,10 @@ class ResumptionCase(SynchronousTestCase):
         """A stanza returns."""
         self.bounced.append((returned.id, error.condition))
 
+    def test_fits_on_the_next_stream(self) -> None:
+        """What a session holds goes out at once when it is resumed, and must not be as much as ends a stream."""
+        self.assertLessEqual(2 * self.resumption.ledger().most_bytes, self.timeouts.output_bytes)
+
     def attached(self, *, opened: bool = True, pair: Pair = PAIR, sent: int = 0) -> Session:
         """One on whose stream so many stanzas went out."""
         session = Session(pair, self.resumption.ledger(self.resumption.new_id()), opened=opened)

@@ -76,7 +76,8 @@ class Resumption:
     def ledger(self, id: str = "") -> Ledger:
         """A new one."""
         limits = self.timeouts
-        return Ledger(id, most_stanzas=limits.hibernation_stanzas, most_bytes=limits.queue_bytes)
+        most_bytes = limits.output_bytes // 2  # it is all sent at once when the session is resumed
+        return Ledger(id, most_stanzas=limits.hibernation_stanzas, most_bytes=most_bytes)
 
     def new_id(self) -> str:
         """One that nobody guesses."""
