@@ -14,9 +14,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from xmppfed.core.element import Element
 from xmppfed.core.stanza import Stanza
 from xmppfed.e2e.connecting import Listener, Local
+from xmppfed.e2e.host import StreamEnded
 from xmppfed.e2e.peers import Peers
 from xmppfed.e2e.store import MemoryTrustStore
-from xmppfed.e2e.stream import PeerStream, StreamEnded
+from xmppfed.e2e.stream import PeerStream
 from xmppfed.e2e.trust import Policy
 from xmppfed.errors import StanzaError
 from xmppfed.net.admission import Admission

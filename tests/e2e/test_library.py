@@ -15,11 +15,11 @@ from tests.e2e.ends import PORT
 from xmppfed.core.element import Element
 from xmppfed.core.stanza import Stanza
 from xmppfed.e2e.connecting import Place, WebSocketPlace, place_of
+from xmppfed.e2e.host import StreamEnded
 from xmppfed.e2e.identity import Identity
 from xmppfed.e2e.library import E2E, Peer, body_of, iq, message
 from xmppfed.e2e.pairing import PairingFailed
 from xmppfed.e2e.store import MemoryTrustStore
-from xmppfed.e2e.stream import StreamEnded
 from xmppfed.e2e.trust import Policy, Trust
 from xmppfed.errors import ConfigError, StanzaCondition, StanzaError
 from xmppfed.net.certificates import LoadedCertificate, load_certificate, moment

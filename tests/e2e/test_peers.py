@@ -13,9 +13,9 @@ from twisted.logger import capturedLogs
 from tests.e2e.ends import JULIET, PORT, ROMEO, TIMEOUTS, End, EndsCase
 from xmppfed.core.framing import E2E
 from xmppfed.e2e import peers
+from xmppfed.e2e.host import StreamEnded
 from xmppfed.e2e.session import new_ledger
 from xmppfed.e2e.store import MemoryTrustStore
-from xmppfed.e2e.stream import StreamEnded
 from xmppfed.e2e.trust import Acquaintance, Policy, Trust
 from xmppfed.errors import StreamCondition, StreamError
 from xmppfed.net.certificates import moment, spki_sha256

@@ -10,8 +10,7 @@ from twisted.internet.protocol import Protocol
 from tests.e2e.ends import JULIET, PORT, ROMEO, TIMEOUTS, End, EndsCase
 from tests.testing.peers import Recorder, Remembering
 from xmppfed.core.namespaces import NS_STREAM
-from xmppfed.e2e.stream import same
-from xmppfed.e2e.trust import Acquaintance, Policy, Trust
+from xmppfed.e2e.trust import Acquaintance, Policy, Trust, same
 from xmppfed.errors import StreamCondition
 from xmppfed.net.tcp import hand_over
 from xmppfed.net.tls import client_connection_creator, tls_client_factory

@@ -19,8 +19,10 @@ from xmppfed.core.framing import E2E, MessageFraming
 from xmppfed.core.negotiation.feature import Feature
 from xmppfed.core.stream import Stream
 from xmppfed.core.streamframing import StreamFraming
-from xmppfed.e2e.stream import Beneath, Choose, Host, PeerStream, StreamEnded, initiating_features, same
-from xmppfed.e2e.trust import TrustRefused
+from xmppfed.e2e.features import initiating_features
+from xmppfed.e2e.host import Beneath, Choose, Host, StreamEnded
+from xmppfed.e2e.stream import PeerStream
+from xmppfed.e2e.trust import TrustRefused, same
 from xmppfed.errors import StreamCondition, StreamError
 from xmppfed.net.admission import Admission
 from xmppfed.net.arrival import address_of

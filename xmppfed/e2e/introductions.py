@@ -20,11 +20,12 @@ from xmppfed.core.framing import E2E
 from xmppfed.core.ledger import Ledger
 from xmppfed.core.stanza import Stanza
 from xmppfed.e2e.connecting import Caller, Local, Place
+from xmppfed.e2e.host import Beneath, Host, StreamEnded
 from xmppfed.e2e.pairing import CODE_SECONDS, Channel, Codes, Entering, PairingFailed, Showing
 from xmppfed.e2e.pairing_steps import START, STEPS, read, read_response, write, write_response
 from xmppfed.e2e.requests import Requests
 from xmppfed.e2e.strangers import Strangers
-from xmppfed.e2e.stream import Beneath, Host, PeerStream, StreamEnded
+from xmppfed.e2e.stream import PeerStream
 from xmppfed.e2e.trust import Acquaintance, Trust, TrustRefused, TrustStore
 from xmppfed.errors import StanzaCondition, StanzaError, StreamCondition, StreamError
 from xmppfed.net.certificates import LoadedCertificate, spki_sha256

@@ -25,13 +25,14 @@ from xmppfed.core.element import Element
 from xmppfed.core.framing import E2E as PROFILE
 from xmppfed.core.stanza import Stanza
 from xmppfed.e2e.connecting import Caller, Listener, Local, Place, place_of
+from xmppfed.e2e.host import StreamEnded
 from xmppfed.e2e.identity import Identity
 from xmppfed.e2e.inbox import Inbox
 from xmppfed.e2e.introductions import Introductions
 from xmppfed.e2e.peers import Peers
 from xmppfed.e2e.requests import Requests
-from xmppfed.e2e.stream import PeerStream, StreamEnded, same
-from xmppfed.e2e.trust import Policy, Trust, TrustStore, bare_name, name_key
+from xmppfed.e2e.stream import PeerStream
+from xmppfed.e2e.trust import Policy, Trust, TrustStore, bare_name, name_key, same
 from xmppfed.errors import ConfigError, StanzaCondition, StanzaError
 from xmppfed.net.admission import Admission
 from xmppfed.net.tls import TrustRoots

@@ -21,10 +21,11 @@ from twisted.python.failure import Failure
 from xmppfed.core.ledger import Ledger
 from xmppfed.core.stanza import Stanza
 from xmppfed.e2e.connecting import Caller, Local, Place
+from xmppfed.e2e.host import Beneath, Host, StreamEnded
 from xmppfed.e2e.queue import Queue
 from xmppfed.e2e.session import Session, new_ledger
 from xmppfed.e2e.strangers import Nobody, Strangers
-from xmppfed.e2e.stream import Beneath, Host, PeerStream, StreamEnded
+from xmppfed.e2e.stream import PeerStream
 from xmppfed.e2e.trust import Acquaintance, Policy, Trust, TrustRefused, TrustStore, judge, name_key
 from xmppfed.errors import StanzaCondition, StanzaError, StreamCondition, StreamError
 from xmppfed.net.certificates import LoadedCertificate, moment

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from xmppfed.core.stanza import Stanza
-from xmppfed.e2e.stream import Beneath, Host, PeerStream
+from xmppfed.e2e.host import Beneath, Host
+from xmppfed.e2e.stream import PeerStream
 
 __all__ = ["Nobody", "Strangers"]
 

@@ -6,10 +6,8 @@ The stream that comes before TLS and the one under it are two streams (RFC 6120,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
-from functools import partial
-from typing import Protocol
+from collections.abc import Callable
+from dataclasses import replace
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
@@ -30,120 +28,25 @@ from xmppfed.core.events import (
     TLSAgreed,
 )
 from xmppfed.core.framing import Opening
-from xmppfed.core.jid import JID
-from xmppfed.core.ledger import REQUEST, Ledger
-from xmppfed.core.negotiation.feature import Feature
-from xmppfed.core.negotiation.sasl import InitiatingSASL, ReceivingSASL
-from xmppfed.core.negotiation.sm import InitiatingSM, ReceivingSM
-from xmppfed.core.negotiation.starttls import InitiatingStartTLS, ReceivingStartTLS
-from xmppfed.core.sasl.external import ExternalClient, ExternalServer
-from xmppfed.core.sasl.steps import Claim, ClientMechanism, Offer
+from xmppfed.core.ledger import Ledger
+from xmppfed.core.negotiation.sasl import ReceivingSASL
+from xmppfed.core.sasl.external import ExternalServer
+from xmppfed.core.sasl.steps import Claim
 from xmppfed.core.stanza import Stanza
 from xmppfed.core.stream import State
-from xmppfed.e2e.session import new_id
-from xmppfed.e2e.trust import Trust, TrustRefused, bare_name, name_key
-from xmppfed.errors import JIDError, SASLCondition, SASLError, StanzaCondition, StanzaError, StreamCondition, StreamError
-from xmppfed.net.certificates import LoadedCertificate
+from xmppfed.e2e.features import may_be_plain, receiving_features
+from xmppfed.e2e.host import Beneath, Choose, Host, StreamEnded
+from xmppfed.e2e.patience import Asking, Patience
+from xmppfed.e2e.trust import Trust, TrustRefused, bare_name, name_key, same
+from xmppfed.errors import SASLCondition, SASLError, StanzaCondition, StanzaError, StreamCondition, StreamError
 from xmppfed.net.connection import Connection
 from xmppfed.net.gathering import Gathering
-from xmppfed.net.peer import PeerCertificate
 from xmppfed.net.websocketwire import printable
 
-__all__ = ["Beneath", "Choose", "Host", "PeerStream", "StreamEnded", "initiating_features", "same"]
+__all__ = ["PeerStream"]
 
 
-_PATIENCE = 1.0
-"""Seconds: until we ask for an acknowledgement, and until we speak on a stream whose opener has not said anything."""
-_ASK_AFTER = 50
-"""Stanzas after which we ask at once."""
 _UNKNOWN = (Trust.PLAIN, Trust.FIRST_USE, Trust.STRANGER)
-
-
-class StreamEnded(ConnectionError):
-    """A stream that came to nothing; the text says why. It is `loud` when somebody may be posing as the peer; another try may
-    do better where that is said `again`: the peer was there, and nobody refused anything."""
-
-    def __init__(self, text: str, *, loud: bool = False, again: bool = False) -> None:
-        super().__init__(text)
-        self.loud = loud
-        self.again = again
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Beneath:
-    """What lies beneath a stream: where its other end is, and what its TLS has shown, if it ends in this process."""
-
-    address: str
-    secure: bool = False
-    certificate: PeerCertificate | None = None
-    exporter: bytes = b""
-    """The data of `tls-exporter` (RFC 9266), which is this connection's alone."""
-    can_start_tls: bool = False
-    names: frozenset[str] | None = None
-    """Who is announced at the address, by `name_key`; None where anybody may come from anywhere."""
-
-
-class Host(Protocol):
-    """Who somebody here is: one address with its streams."""
-
-    @property
-    def address(self) -> str:
-        """Our name to others."""
-        ...
-
-    @property
-    def certificate(self) -> LoadedCertificate | None:
-        """What we show; who has none speaks without TLS to those who call."""
-        ...
-
-    def judge(self, name: str, beneath: Beneath) -> Trust:
-        """How a peer is known by what it shows, and by where it is. Raises TrustRefused."""
-        ...
-
-    def admit(self, name: str, beneath: Beneath) -> tuple[Host, Trust]:
-        """As `judge`, for who calls us, and who takes its stream: a stranger, who may have come to pair, is not ours."""
-        ...
-
-    async def names_at(self, address: str) -> Collection[str] | None:
-        """Who is announced at an IP address; None when anybody may come from anywhere. Raises TrustRefused when nobody may
-        come from there."""
-        ...
-
-    def later(self, seconds: float, act: Callable[[], object]) -> IDelayedCall:
-        """Have something done in so many seconds."""
-        ...
-
-    def new_ledger(self, id: str) -> Ledger:
-        """For a session that begins with this id, or cannot be resumed without one (XEP-0198)."""
-        ...
-
-    def former(self, name: str) -> Ledger | None:
-        """The ledger of a session with a peer that we want to resume."""
-        ...
-
-    def find(self, name: str, id: str) -> Ledger:
-        """The ledger of a session that a peer wants to resume. Raises StanzaError."""
-        ...
-
-    def established(self, stream: PeerStream) -> None:
-        """Stanzas may pass."""
-        ...
-
-    def acknowledged(self, stream: PeerStream) -> None:
-        """The peer has told how much it has handled."""
-        ...
-
-    def received(self, stream: PeerStream, stanza: Stanza) -> None:
-        """A stanza of the peer, with both addresses."""
-        ...
-
-    def ended(self, stream: PeerStream, reason: str) -> None:
-        """Nothing passes any more."""
-        ...
-
-
-Choose = Callable[[str | None], Host | None]
-"""Who of us is meant by the `to` of a header, if anybody is."""
 
 
 class PeerStream:
@@ -179,7 +82,8 @@ class PeerStream:
         self._loud = False
         self._refused = False
         self._second = self._said = 0  # stanzas within the second
-        self._timers: dict[str, IDelayedCall] = {}
+        self._introduction = Patience(self._later, self._introduce)
+        self._asking = Asking(self._later, connection)
         self._stands = False
         self._ended = False
         self._external = ReceivingSASL(("EXTERNAL",), lambda _: ExternalServer())
@@ -212,7 +116,7 @@ class PeerStream:
             return False
         sent = self.connection.send(stanza)
         if sent and self.ledger is not None:
-            self._ask(len(self.ledger.unacknowledged))
+            self._asking.sent(self.ledger)
         return sent
 
     @property
@@ -253,7 +157,8 @@ class PeerStream:
             case Established():
                 self._establish()
             case Acknowledged():
-                self._acknowledged()
+                if self.host is not None:
+                    self.host.acknowledged(self)
             case Managed() | Resumed() if not self.initiated:
                 self._introduce()
             case AuthFailed(mechanism, error):
@@ -325,17 +230,9 @@ class PeerStream:
         except TrustRefused as refused:
             self._refuse(refused)
             return
-        self.connection.stream.accept(host.address, self._features(self.host))
-
-    def _features(self, host: Host) -> list[Feature]:
-        """TLS where it can begin, EXTERNAL where it has begun and a certificate was shown."""
-        features: list[Feature] = []
-        if self.beneath.can_start_tls and host.certificate is not None:
-            features.append(ReceivingStartTLS(required=not self.connection.stream.open_to_all))
-        if self.beneath.certificate is not None:
-            manage = ReceivingSM(lambda resume: host.new_ledger(new_id() if resume else ""), partial(host.find, self.name))
-            features += [self._external, manage]
-        return features
+        required = not self.connection.stream.open_to_all
+        features = receiving_features(self.host, self.name, self.beneath, self._external, tls_required=required)
+        self.connection.stream.accept(host.address, features)
 
     def _named_by_the_certificate(self) -> str:
         """Who says nothing of itself is called by its certificate, where that has one name."""
@@ -390,43 +287,22 @@ class PeerStream:
         if self.initiated or not self.connection.stream.authenticated:
             self._introduce()
         else:  # who may want to resume a session says so first
-            self._timers["introduction"] = self.host.later(_PATIENCE, self._introduce)
+            self._introduction.start()
 
     def _introduce(self) -> None:
         """From now on we say something, too."""
         if self._stands or self._ended:
             return
         assert self.host is not None  # it was chosen
-        self._cancel("introduction")
+        self._introduction.stop()
         self._stands = True
         self.log.info("stream with {peer} stands: {trust}", peer=self._shown, trust=self.trust.value)
         self.host.established(self)
         self._settle(True)
 
-    # Acknowledgements.
-
-    def _ask(self, unacknowledged: int) -> None:
-        """Ask how much has arrived, after so many stanzas or so long, or when nothing goes on before we know."""
-        if unacknowledged % _ASK_AFTER == 0 or (self.ledger is not None and self.ledger.full):
-            self._request()
-        elif "request" not in self._timers:
-            assert self.host is not None  # it was chosen
-            self._timers["request"] = self.host.later(_PATIENCE, self._request)
-
-    def _request(self) -> None:
-        self._cancel("request")
-        if self.ledger is not None and self.ledger.unacknowledged:
-            self.connection.stream.write(REQUEST)
-            self.connection.flush()
-
-    def _acknowledged(self) -> None:
-        if self.host is not None:
-            self.host.acknowledged(self)
-
-    def _cancel(self, what: str) -> None:
-        call = self._timers.pop(what, None)
-        if call is not None and call.active():
-            call.cancel()
+    def _later(self, seconds: float, act: Callable[[], object]) -> IDelayedCall:
+        assert self.host is not None  # it was chosen
+        return self.host.later(seconds, act)
 
     # What the peer says.
 
@@ -494,37 +370,7 @@ class PeerStream:
         if self._ended:
             return
         self._ended = True
-        for what in list(self._timers):
-            self._cancel(what)
+        self._asking.stop()
+        self._introduction.stop()
         if not self.settled.called:
             self.settled.errback(StreamEnded(self.reason, loud=self._loud, again=not self._refused))
-
-
-def initiating_features(host: Host, name: str, beneath: Beneath) -> list[Feature]:
-    """What who calls wants: TLS where it can begin, and then to authenticate by the certificate that was shown."""
-
-    def mechanism(offer: Offer) -> ClientMechanism | None:
-        return ExternalClient(host.address) if "EXTERNAL" in offer.mechanisms else None
-
-    if beneath.secure:
-        return [InitiatingSASL(mechanism), InitiatingSM(host.new_ledger, partial(host.former, name))]
-    return [InitiatingStartTLS(required=not may_be_plain(host, name, beneath))] if beneath.can_start_tls else []
-
-
-def may_be_plain(host: Host, name: str, beneath: Beneath) -> bool:
-    """Whether stanzas of this peer may pass as they are, without TLS of ours."""
-    try:
-        host.judge(name, beneath)
-    except TrustRefused:
-        return False
-    return True
-
-
-def same(one: str, other: str) -> bool:
-    """Whether two names are one entity's: resources do not count, and on a link neither do capitals."""
-    if name_key(one) == name_key(other):
-        return True
-    try:
-        return JID.parse(bare_name(one)) == JID.parse(bare_name(other))
-    except JIDError:
-        return False

@@ -17,7 +17,7 @@ from xmppfed.e2e.shown import abbreviated
 from xmppfed.errors import JIDError, XMPPFedError
 from xmppfed.net.peer import PeerCertificate
 
-__all__ = ["Acquaintance", "Policy", "Trust", "TrustRefused", "TrustStore", "bare_name", "judge", "name_key"]
+__all__ = ["Acquaintance", "Policy", "Trust", "TrustRefused", "TrustStore", "bare_name", "judge", "name_key", "same"]
 
 
 class Trust(Enum):
@@ -168,3 +168,13 @@ def bare_name(name: str) -> str:
 def name_key(name: str) -> str:
     """The form in which names are compared: resources do not count, and on a link neither does case (RFC 6762, 16)."""
     return bare_name(name).casefold()
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two names are one entity's: resources do not count, and on a link neither do capitals."""
+    if name_key(one) == name_key(other):
+        return True
+    try:
+        return JID.parse(bare_name(one)) == JID.parse(bare_name(other))
+    except JIDError:
+        return False

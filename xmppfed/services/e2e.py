@@ -17,8 +17,9 @@ from twisted.internet.defer import Deferred
 from xmppfed.core.jid import JID, domain_or_nothing
 from xmppfed.core.stanza import Stanza
 from xmppfed.e2e.connecting import Door, Listener, Local, Place, place_of
+from xmppfed.e2e.host import StreamEnded
 from xmppfed.e2e.peers import Peers
-from xmppfed.e2e.stream import PeerStream, StreamEnded
+from xmppfed.e2e.stream import PeerStream
 from xmppfed.e2e.trust import Acquaintance, Policy, TrustStore, name_key
 from xmppfed.errors import JIDError, StanzaError, StreamCondition, StreamError
 from xmppfed.net.admission import Admission

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from functools import partial
 
 from xmppfed.e2e.connecting import Local
+from xmppfed.e2e.host import StreamEnded
 from xmppfed.e2e.introductions import Introductions
 from xmppfed.e2e.pairing import Codes
 from xmppfed.e2e.peers import Peers
-from xmppfed.e2e.stream import StreamEnded
 from xmppfed.e2e.trust import TrustStore
 from xmppfed.services.control import CommandRefused
 

@@ -15,12 +15,13 @@ from xmppfed.core.limiter import Limiter
 from xmppfed.core.namespaces import NS_CLIENT
 from xmppfed.core.stanza import Stanza
 from xmppfed.e2e.connecting import Local
+from xmppfed.e2e.host import StreamEnded
 from xmppfed.e2e.linklocal.discovery import PresenceDiscovery
 from xmppfed.e2e.linklocal.names import InstanceName
 from xmppfed.e2e.linklocal.neighborhood import Neighborhood
 from xmppfed.e2e.linklocal.txt import LinkPresence
 from xmppfed.e2e.peers import Peers
-from xmppfed.e2e.stream import PeerStream, StreamEnded
+from xmppfed.e2e.stream import PeerStream
 from xmppfed.e2e.trust import Policy, TrustRefused, TrustStore, name_key
 from xmppfed.errors import DiscoveryError, StanzaCondition, StanzaError
 from xmppfed.net.certificates import LoadedCertificate
