@@ -255,9 +255,15 @@ class Hostile(MessageCase):
         self.assertEqual(self.names(), ["romeo@forza (first-use)"])
         for trust in (Trust.PAIRED, Trust.PINNED, Trust.VERIFIED):
             self.store.keep(Acquaintance(name=ROMEO, trust=trust, spki_sha256=key))
-            self.gateway._neighbors.met(ROMEO, trust)
-            self.federation.advance(2)
+            romeo.say("hello again")
             self.assertEqual(self.names(), [f"romeo@forza ({trust.value})"])
+        revoked = Acquaintance(name=ROMEO, trust=Trust.PAIRED, spki_sha256=key, revoked=True)
+        self.store.keep(revoked)
+        service = self.federation.server(CAPULET).e2e
+        assert service is not None
+        service.cut(revoked)
+        self.federation.advance(2)
+        self.assertEqual(self.names(), ["romeo@forza (not met)"])
         self.gateway._neighbors.met("tybalt@street", Trust.PLAIN)
 
     def test_policy(self) -> None:

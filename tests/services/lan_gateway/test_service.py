@@ -13,6 +13,7 @@ from xmppfed.core.stanza import Stanza
 from xmppfed.e2e import endpoints
 from xmppfed.e2e.identity import identity_path, load_identity
 from xmppfed.e2e.linklocal.memory import MemoryDiscovery
+from xmppfed.e2e.linklocal.names import InstanceName
 from xmppfed.e2e.linklocal.txt import LinkPresence
 from xmppfed.errors import DiscoveryError
 from xmppfed.testing.client import Client
@@ -319,6 +320,14 @@ class Published(LanCase):
         self.assertEqual(self.records(), {"juliet@pronto": LinkPresence(status="dnd")})
         juliet.send("<presence type='unavailable'/>")
         self.federation.link.delay = 0
+
+    def test_stop_at_once(self) -> None:
+        """What was about to be told when the server stops is told to nobody."""
+        federation = self.serve()
+        Deferred.fromCoroutine(self.neighbor().discovery.publish(InstanceName.parse(ROMEO), 1, LinkPresence()))
+        federation.network.pump()
+        federation.stop(CAPULET)
+        self.assertEqual(federation.network.reactor.getDelayedCalls(), [])
 
     def test_offered(self) -> None:
         """The discovery is that of endpoints from strings, too, while the gateway is on the link."""

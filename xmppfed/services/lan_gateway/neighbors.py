@@ -122,12 +122,15 @@ class Neighbors:
         return self._reason(name) or f"{name} is not among the people on the local network"
 
     def met(self, name: str, trust: Trust) -> None:
-        """A stream with somebody stands: what its key is worth is known now, and told before anything else."""
+        """A stream with somebody stands: what its key is worth is known now."""
+        if self.named(name) is not None:
+            (self._plain.add if trust is Trust.PLAIN else self._plain.discard)(name_key(name))
+            self.look_again(name)
+
+    def look_again(self, name: str) -> None:
+        """Another word than the one that was told, because somebody was paired with or a key was revoked, is told at once."""
         key, neighbor = name_key(name), self.named(name)
-        if neighbor is None:
-            return
-        (self._plain.add if trust is Trust.PLAIN else self._plain.discard)(key)
-        if key not in self._told or self._told[key].word != self._word(key, neighbor.instance):
+        if neighbor is not None and (key not in self._told or self._told[key].word != self._word(key, neighbor.instance)):
             self._tell_of(key)
 
     # What is heard.

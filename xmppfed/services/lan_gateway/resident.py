@@ -161,7 +161,8 @@ class Resident:
     # What peers say: see `Audience`.
 
     def received(self, peer: PeerStream, stanza: Stanza) -> None:
-        """A message passes, as far as it may, to the account, from whom the stream is with."""
+        """A message passes, as far as it may, to the account, from whom the stream is with; behind the word that is true now."""
+        self._ground.neighbors.look_again(peer.name)
         if stanza.is_request:
             peer.send(stanza.error(StanzaError(StanzaCondition.SERVICE_UNAVAILABLE)))
         elif stanza.kind == "message" and stanza.type == "error":
@@ -194,7 +195,8 @@ class Resident:
         self._ground.neighbors.met(peer.name, peer.trust)
 
     def parted(self, name: str) -> None:
-        """Presence is a matter of the link, not of streams (XEP-0174, 4)."""
+        """Presence is a matter of the link, not of streams (XEP-0174, 4); but a key may have been revoked."""
+        self._ground.neighbors.look_again(name)
 
     # Where peers are: see `Whereabouts`.
 
