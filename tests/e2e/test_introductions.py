@@ -138,7 +138,7 @@ class Pairing(PairingCase):
     def test_what_waited(self) -> None:
         """What waits for a peer goes out when it has paired."""
         self.romeo.end.map.places.pop(JULIET)
-        self.romeo.end.peers._peer(JULIET).queue.put(message("at last"))
+        self.romeo.end.peers._peer(JULIET).lane.queue.put(message("at last"))
         self.romeo.end.map.places[JULIET] = self.juliet.end.place
         self.outcome_of_show()
         self.successResultOf(self.enter(self.code))
@@ -467,7 +467,7 @@ class Strangers(PairingCase):
 
     def test_not_who_is_not_allowed(self) -> None:
         """V4: nor to somebody who may not come at all."""
-        self.juliet.end.peers._refuses = lambda name: f"{name} is not wanted"
+        self.juliet.end.peers.acquaintances._refuses = lambda name: f"{name} is not wanted"
         self.failed(self.enter(self.code), "romeo@forza is not wanted")
 
     def test_decided_meanwhile(self) -> None:
@@ -528,7 +528,7 @@ class Unfit(PairingCase):
         """Two who talk without TLS."""
         one, two = (Person(self.end(name, place, bare=True)) for name, place in (("a@a", "192.0.2.11"), ("b@b", "192.0.2.12")))
         for person in (one, two):
-            person.end.peers.policy = Policy.PLAIN
+            person.end.peers.acquaintances.policy = Policy.PLAIN
         return one, two
 
     def test_plain(self) -> None:

@@ -12,7 +12,7 @@ from twisted.logger import capturedLogs
 
 from tests.e2e.ends import JULIET, PORT, ROMEO, TIMEOUTS, End, EndsCase
 from xmppfed.core.framing import E2E
-from xmppfed.e2e import peers
+from xmppfed.e2e import acquaintances, peers
 from xmppfed.e2e.host import StreamEnded
 from xmppfed.e2e.session import new_ledger
 from xmppfed.e2e.store import MemoryTrustStore
@@ -240,7 +240,7 @@ class Judging(EndsCase):
 
     def test_too_many_strangers(self) -> None:
         """X5: strangers cannot fill the store: then nobody new is met, and who is known is let in as before."""
-        self.patch(peers, "MOST_REMEMBERED", 2)
+        self.patch(acquaintances, "MOST_REMEMBERED", 2)
         romeo = self.end(ROMEO, "192.0.2.2")
         known = [self.end(f"p{number}@verona", f"192.0.2.{number + 10}") for number in range(2)]
         for one in known:
@@ -511,7 +511,7 @@ class Breaking(EndsCase):
         stolen = new_ledger(stream.ledger.id, TIMEOUTS)
         romeo.say("for juliet", JULIET)
         self.network.cut()
-        tybalt.peers._peer(ROMEO).session.keep(stolen)
+        tybalt.peers._peer(ROMEO).lane.session.keep(stolen)
         tybalt.say("mine", ROMEO)
         self.network.advance(10)
         self.assertEqual((bodies(tybalt), bodies(juliet)), ([], ["for juliet"]))

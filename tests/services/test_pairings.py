@@ -52,7 +52,7 @@ class PairingsTests(EndsCase):
     def test_over_the_stream_there_is(self) -> None:
         """Who has a stream with the peer already pairs over that."""
         for end in (self.juliet, self.romeo):
-            end.peers.policy = Policy.FIRST_USE
+            end.peers.acquaintances.policy = Policy.FIRST_USE
         shown = self.pairings(self.romeo)
         code = shown.show()
         self.juliet.say("hello", ROMEO)

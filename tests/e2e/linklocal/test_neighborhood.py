@@ -8,11 +8,11 @@ from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
 from tests.e2e.ends import JULIET, PORT, ROMEO, TIMEOUTS, End, EndsCase
 from tests.testing.peers import Recorder, Remembering
 from xmppfed.core.namespaces import NS_STREAM
+from xmppfed.e2e.audience import Whereabouts
 from xmppfed.e2e.linklocal.memory import MemoryDiscovery, MemoryLink
 from xmppfed.e2e.linklocal.names import InstanceName
 from xmppfed.e2e.linklocal.neighborhood import Neighborhood
 from xmppfed.e2e.linklocal.txt import LinkPresence
-from xmppfed.e2e.peers import Whereabouts
 from xmppfed.e2e.trust import Policy
 
 HEADER = f"<stream:stream xmlns='jabber:client' xmlns:stream='{NS_STREAM}' to='{ROMEO}' version='1.0'%s>"

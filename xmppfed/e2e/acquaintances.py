@@ -1,0 +1,72 @@
+"""Whom somebody here lets in, and remembers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from xmppfed.e2e.host import Beneath
+from xmppfed.e2e.stream import PeerStream
+from xmppfed.e2e.trust import Acquaintance, Policy, Trust, TrustRefused, TrustStore, judge, name_key
+from xmppfed.net.certificates import moment
+from xmppfed.net.peer import dates_alone
+
+__all__ = ["Acquaintances"]
+
+MOST_REMEMBERED = 1000
+"""Peers in the store of whom no person has decided anything."""
+_DAY = 86_400.0
+
+
+class Acquaintances:
+    """Judges peers by a store and a policy, and keeps the store."""
+
+    def __init__(self, clock: Any, store: TrustStore, policy: Policy, refuses: Callable[[str], str | None]) -> None:
+        """`refuses` says why somebody of a name may not speak with us, whatever it shows."""
+        self.policy = policy
+        self._clock = clock
+        self._store = store
+        self._refuses = refuses
+
+    def judge(self, name: str, beneath: Beneath) -> Trust:
+        """How a peer is known: by its certificate; without one it is at least where its name is announced. Raises
+        TrustRefused."""
+        if name and (why := self._refuses(name)) is not None:
+            raise TrustRefused(why)
+        trust = judge(name, beneath.certificate, self._store, self.policy)
+        if beneath.certificate is not None and trust is Trust.FIRST_USE:
+            problem, _ = dates_alone(beneath.certificate, moment(self._clock))
+            if problem is not None:
+                text = f"found {name} with a {problem}; wanted one that holds, for whom we meet for the first time"
+                raise TrustRefused(text, unknown=True)
+            if self._store.by_key(beneath.certificate.spki_sha256) is None and self._remembers_enough():
+                text = f"more than {MOST_REMEMBERED} peers are remembered already, and {name} is not among them"
+                raise TrustRefused(f"{text}. Pin its key with `xmppfedctl e2e trust pin`, or pair with it.", unknown=True)
+        if name and beneath.certificate is None and beneath.names is not None and name_key(name) not in beneath.names:
+            there = ", ".join(sorted(beneath.names)) or "nobody"
+            text = f"found {name} at {beneath.address}, without a certificate; announced there is {there}"
+            raise TrustRefused(f"{text}. Somebody may be posing as it.", loud=True)
+        return trust
+
+    def remember(self, stream: PeerStream) -> None:
+        """Keep whom we have met: a first use, and that an authority has vouched; who comes without TLS leaves no trace."""
+        certificate = stream.beneath.certificate
+        if certificate is None:
+            return
+        now = self._clock.seconds()
+        known = self._store.by_name(stream.name)
+        if known is not None and known.trust is stream.trust and now - known.last_seen < _DAY:
+            return
+        if known is None and stream.trust is Trust.VERIFIED and self._remembers_enough():
+            return
+        key = None if stream.trust is Trust.VERIFIED else certificate.spki_sha256
+        former = self._store.by_key(certificate.spki_sha256) if key else known
+        first = former.first_seen if former is not None else now
+        self._store.keep(
+            Acquaintance(name=stream.name, trust=stream.trust, spki_sha256=key, first_seen=first or now, last_seen=now)
+        )
+
+    def _remembers_enough(self) -> bool:
+        """Strangers do not fill the store, and none of them pushes out somebody who is known."""
+        undecided = (Trust.FIRST_USE, Trust.VERIFIED)
+        return sum(one.trust in undecided and not one.revoked for one in self._store.all()) >= MOST_REMEMBERED
