@@ -17,6 +17,7 @@ from xmppfed.net.issuing import Authority
 from xmppfed.storage.memory import MemoryStorage
 from xmppfed.storage.threads import at_once
 from xmppfed.testing.network import Network
+from xmppfed.world import World
 
 __all__ = ["ALL", "DOMAIN", "AssemblyCase", "Greeting", "names"]
 
@@ -61,7 +62,7 @@ class AssemblyCase(SynchronousTestCase):
         file.write_text(f'data_dir = "data"\n{domain}{text}')
         return config.load(file, {**assembly.module_options(), **known})
 
-    def world(self, **changes: Any) -> assembly.World:
+    def world(self, **changes: Any) -> World:
         """The network, with accounts in memory."""
         given: dict[str, Any] = {
             "reactor": self.network.reactor,
@@ -70,7 +71,7 @@ class AssemblyCase(SynchronousTestCase):
             "run_in_thread": at_once,
             "control": False,
         }
-        return assembly.World(**{**given, **changes})
+        return World(**{**given, **changes})
 
     def start(self, text: str = ALL, **changes: Any) -> server.Server:
         """A server that runs, and is stopped at the end."""

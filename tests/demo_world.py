@@ -17,6 +17,7 @@ from xmppfed.storage.accounts import add_account
 from xmppfed.storage.memory import MemoryStorage
 from xmppfed.storage.threads import at_once
 from xmppfed.testing.network import Network
+from xmppfed.world import World
 
 __all__ = ["DemoCase"]
 
@@ -41,7 +42,7 @@ class DemoCase(SynchronousTestCase):
 
     def _start(self, place: Place) -> None:
         storage = MemoryStorage()
-        world = assembly.World(
+        world = World(
             reactor=self.network.reactor,
             dns=self.network.resolver,
             storage=storage,

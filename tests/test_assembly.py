@@ -205,7 +205,7 @@ class Checking(AssemblyCase):
         gateway = '[services.e2e.lan_gateway]\nusers = ["a.b@capulet.example"{}]\n'
         assembly.check(self.config(gateway.format("")))
         self.assertEqual(list((self.folder / "data").iterdir()), [])
-        with patch("xmppfed.assembly.find_spec", lambda name: None):
+        with patch("xmppfed.assembly_e2e.find_spec", lambda name: None):
             error = self.assertRaises(ConfigError, assembly.check, self.config(gateway.format("")))
         self.assertIn("pip install 'xmppfed[linklocal]'", str(error))
         self.assertRaises(ConfigError, assembly.check, self.config(gateway.format(', "a-b@capulet.example"')))

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Collection, Container, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Container, Mapping
 from functools import cached_property, partial
-from importlib.util import find_spec
 from ipaddress import IPv6Address, ip_network
 from secrets import randbelow
-from socket import gethostname
 from typing import Any
 
 import msgspec
@@ -20,6 +17,7 @@ from twisted.internet.task import Clock
 from twisted.internet.threads import deferToThreadPool
 
 from xmppfed import extend
+from xmppfed.assembly_e2e import EndToEnd
 from xmppfed.checks import is_origin
 from xmppfed.config import Config, GatewayOptions, GatewayServiceOptions
 from xmppfed.core.events import Pair
@@ -27,36 +25,26 @@ from xmppfed.discovery.candidates import S2S_WEBSOCKET, XMPP_SERVER, XMPPS_SERVE
 from xmppfed.discovery.discovery import Discovery
 from xmppfed.discovery.dnssources import ServiceRecords, TextRecords
 from xmppfed.discovery.fetch import DocumentClient
-from xmppfed.discovery.records import DNS
 from xmppfed.discovery.resolver import Resolver
 from xmppfed.discovery.sources import HostMetaDocuments, Source, StaticRoute, StaticRoutes
 from xmppfed.discovery.vouching import Vouching
-from xmppfed.e2e.connecting import Local
-from xmppfed.e2e.linklocal.discovery import PresenceDiscovery
-from xmppfed.e2e.linklocal.mdns import ZeroconfDiscovery
-from xmppfed.e2e.store import FileTrustStore
-from xmppfed.errors import ConfigError, StanzaCondition, StanzaError
+from xmppfed.errors import StanzaCondition, StanzaError
 from xmppfed.net.certificates import moment
 from xmppfed.net.dial import Dialer, WebSocketDialer
 from xmppfed.net.dialtcp import DirectTLSDialer, StartTLSDialer
 from xmppfed.net.peer import PeerCertificate, judge_presented
 from xmppfed.net.proxies import Listed, Presented, TrustedProxies
 from xmppfed.net.tls import ServerContexts, TrustRoots, strict_connection_creator, tls_endpoint
-from xmppfed.net.websocket import Acceptor
 from xmppfed.options import C2STCPOptions, FederationOptions, HTTPOptions, S2STCPOptions
-from xmppfed.options_e2e import E2EOptions
-from xmppfed.options_lan import LanGatewayOptions
 from xmppfed.routing.handlers import Handlers
 from xmppfed.routing.remotes import Remotes
 from xmppfed.routing.router import Router
 from xmppfed.routing.sessions import Sessions
 from xmppfed.server import Server, certificates
-from xmppfed.services.acquaintances import NotInstalled, Pairing, pair_commands, trust_commands
 from xmppfed.services.c2s_tcp import C2STCP
 from xmppfed.services.c2s_ws import C2SWebSocket
 from xmppfed.services.clients import Clients
 from xmppfed.services.control import Command, Control, user_commands
-from xmppfed.services.e2e import E2E
 from xmppfed.services.explaining import explaining_commands
 from xmppfed.services.federation import Federation, Trust, TrustPolicy
 from xmppfed.services.gateway import (
@@ -70,8 +58,6 @@ from xmppfed.services.gateway import (
 )
 from xmppfed.services.http import HTTPService
 from xmppfed.services.intake import FIRST_LIMIT
-from xmppfed.services.lan_gateway.names import own_names
-from xmppfed.services.lan_gateway.service import LanGateway
 from xmppfed.services.login import ClientPolicy
 from xmppfed.services.publishing import published
 from xmppfed.services.registrar import Registrar
@@ -83,30 +69,10 @@ from xmppfed.services.tokens import Tokens
 from xmppfed.storage.interface import Storage
 from xmppfed.storage.memory import MemoryStorage
 from xmppfed.storage.sqlite import SQLiteStorage
-from xmppfed.storage.threads import RunInThread, at_once
-from xmppfed.timeouts import Timeouts
+from xmppfed.storage.threads import at_once
+from xmppfed.world import World
 
-__all__ = ["World", "assemble", "check", "make_service", "module_options"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class World:
-    """What a server takes from outside: tests hand in a clock, a network and a storage of their own."""
-
-    reactor: Any
-    dns: DNS
-    storage: Storage
-    run_in_thread: RunInThread
-    timeouts: Timeouts = field(default_factory=Timeouts)
-    control: bool = True
-    modules: Mapping[str, type[extend.Module]] = field(default_factory=dict)
-    """Modules by name besides those that are installed."""
-    sources: Sequence[Source] = ()
-    """Asked for candidates before all others."""
-    dialers: Mapping[str, Dialer] = field(default_factory=dict)
-    """By kind of candidate; they come before our own."""
-    discovery: Callable[[Sequence[str]], PresenceDiscovery] | None = None
-    """Makes one for peers on the networks of these interfaces; multicast DNS if it is None."""
+__all__ = ["assemble", "check", "make_service", "module_options"]
 
 
 def module_options() -> Mapping[str, type[msgspec.Struct]]:
@@ -175,9 +141,8 @@ class _Assembly:
             self._add(self._gateway(services.gateway))
             self._add(self._backends)
         if services.e2e is not None:
-            if services.e2e.lan_gateway is not None:
-                self._add(self._lan_gateway(services.e2e.lan_gateway))
-            self._add(self._e2e(services.e2e))
+            for service in self._ends.services(services.e2e):
+                self._add(service)
         self._add_modules()
         if self._world.control:
             self._add(Control(self._world.reactor, self._config.data_dir, self._commands()))
@@ -262,6 +227,11 @@ class _Assembly:
         )
         backends.gateways = gateways
         return backends
+
+    @cached_property
+    def _ends(self) -> EndToEnd:
+        """End-to-end streams, and whom this server knows by them."""
+        return EndToEnd(self._config, self._world, self._server, self._sessions, self._contexts)
 
     def _dialers(self) -> dict[str, Dialer]:
         """By kind of candidate: who takes streams in some way opens them so, too."""
@@ -364,58 +334,6 @@ class _Assembly:
         dial = ClientDialer(world.reactor, world.timeouts, domain, options.clients, options.proxy_protocol, self._trust)
         return Relay(domain, dial, world.reactor, world.timeouts, limit)
 
-    def _e2e(self, options: E2EOptions) -> E2E:
-        given = (options, self._ends, self._acquaintances, self._contexts, self._router)
-        self._server.e2e = service = E2E(*given, self._add_door)
-        for offered in service.offered.values():
-            self._pairing.add(offered.peers)
-        return service
-
-    @cached_property
-    def _pairing(self) -> Pairing:
-        """Who pairs; it takes a package that not everybody has."""
-        try:
-            from xmppfed.services.pairings import Pairings
-        except ModuleNotFoundError:
-            return NotInstalled()
-        return Pairings(self._ends, self._acquaintances)
-
-    def _add_door(self, path: bytes, acceptor: Acceptor) -> None:
-        """A path of the HTTPS port, which the configuration demands where somebody asks for one."""
-        http: HTTPService = self._server.getServiceNamed("http")
-        http.add_door(path, acceptor)
-
-    def _lan_gateway(self, options: LanGatewayOptions) -> LanGateway:
-        if self._world.discovery is None and find_spec("zeroconf") is None:
-            raise ConfigError(
-                "services.e2e.lan_gateway: found no module zeroconf; wanted it to find people on the network. "
-                "Install it: pip install 'xmppfed[linklocal]'"
-            )
-        return LanGateway(
-            options,
-            own_names(options.users, options.machine or gethostname()),
-            self._ends,
-            self._acquaintances,
-            self._router,
-            self._sessions,
-            [*self._config.domains, *self._config.gateways],
-            self._config.data_dir,
-            self._world.discovery or partial(ZeroconfDiscovery, self._world.reactor, timeouts=self._world.timeouts),
-            self._pairing.add,
-        )
-
-    @cached_property
-    def _ends(self) -> Local:
-        """What all end-to-end streams share; the service of that name ends them, and is the last of those that have any."""
-        options = self._config.services.e2e
-        assert options is not None  # who asks has them
-        return Local(self._world.reactor, self._world.timeouts, self._trust, options.max_stanza_bytes)
-
-    @cached_property
-    def _acquaintances(self) -> FileTrustStore:
-        """Whom this server knows end to end."""
-        return FileTrustStore.under(self._config.data_dir)
-
     def _add_modules(self) -> None:
         host = extend.Host(
             domains=self._config.domains,
@@ -455,9 +373,7 @@ class _Assembly:
 
         domains = [*self._config.domains, *self._config.gateways]
         explaining = explaining_commands(self._server.federation, domains, self._refused)
-        e2e = self._server.e2e
-        known = {**trust_commands(self._acquaintances, e2e.cut if e2e else None), **pair_commands(self._pairing if e2e else None)}
-        return {**users, **explaining, **known, "reload": reload, "status": status}
+        return {**users, **explaining, **self._ends.commands(), "reload": reload, "status": status}
 
 
 def _proxies(options: HTTPOptions) -> TrustedProxies:

@@ -21,6 +21,7 @@ from xmppfed.testing.listening import Listening
 from xmppfed.testing.network import Network
 from xmppfed.testing.ways import Memory, Uncertified, Way
 from xmppfed.timeouts import Timeouts
+from xmppfed.world import World
 
 __all__ = ["Directory", "Ground", "Hosted"]
 
@@ -128,10 +129,10 @@ class Hosted:
             "modules": {name: {} for name in modules},
         }
 
-    def _world(self, kind: CertificateKind) -> assembly.World:
+    def _world(self, kind: CertificateKind) -> World:
         ground, reactor = self._ground, self._reactor
         dialer = ground.way.dialer(reactor, ground.timeouts)
-        return assembly.World(
+        return World(
             reactor=reactor,
             dns=ground.network.resolver,
             storage=self._storage,
