@@ -405,6 +405,16 @@ class Modern(ByHand):
                 self.ports.pop().stopListening()
                 self.network.pump()
 
+    def test_full_addresses(self) -> None:
+        """E4: full addresses in the headers are taken, and compared without their resources (what Jingle wants of them comes
+        with Jingle)."""
+        romeo = self.romeo()
+        peer = self.call(header(f"{JULIET}/balcony"), said("one"), said("two", **{"from": f"{JULIET}/garden"}))
+        self.assertEqual(romeo.heard.bodies, [(JULIET, "one"), (JULIET, "two")])
+        romeo.say("answer", f"{JULIET}/balcony")
+        self.network.pump()
+        self.assertIn("answer", peer.received.decode())
+
     def test_not_for_us(self) -> None:
         """E20: a stanza for somebody else is answered with item-not-found; answers and presence are dropped."""
         romeo = self.romeo()
