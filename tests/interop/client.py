@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import time
 from pathlib import Path
 from typing import Self
 from xml.etree.ElementTree import Element, fromstring
 from xml.sax.saxutils import escape, quoteattr
 
+from tests.interop.processes import PATIENCE
 from tests.interop.scenario import Failure
 from tests.interop.wire import Wire
 
@@ -140,13 +142,15 @@ class Client:
 
         What comes back as an error while a stanza of another type is awaited is a `Failure`.
         """
-        while True:
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:  # the server's pings are a sign of life, and not what is awaited
             element = fromstring(self._wire.receive())
             if element.tag == f"{_CLIENT}{kind}":
                 if attributes.items() <= element.attrib.items():
                     return element
                 if "type" in attributes and element.get("type") == "error":
                     raise Failure(f"found a {kind} that came back: {_error(element)}; wanted {attributes}")
+        raise Failure(f"no {kind} came within {PATIENCE:.0f} s; wanted {attributes}")
 
 
 def _refused(answer: Element) -> str:

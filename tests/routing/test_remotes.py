@@ -484,6 +484,15 @@ class UnacknowledgedTests(SynchronousTestCase):
         self.way.remotes.release(entries, 1, known=True)
         self.assertTrue(self.way.is_idle())
 
+    def test_expected(self) -> None:
+        """Where the other server may come by itself a failed attempt returns nothing; the next stanza makes another."""
+        self.way.remotes.send(outgoing(1))
+        self.way.remotes.failed(PAIR, NOT_FOUND, expected=True)
+        self.way.remotes.send(outgoing(2))
+        self.assertEqual((self.way.bounced, self.way.connecting), ([], [PAIR, PAIR]))
+        self.way.established()
+        self.assertEqual(ids(self.way.delivered), ["1", "2"])
+
     def test_others_wait_with_it(self) -> None:
         """Where something is held a failed attempt returns nothing: more follow. What waits too long returns with the reason of
         the last."""

@@ -33,6 +33,7 @@ from tests.services.s2s import (
 from xmppfed.core.ledger import NS, REQUEST
 from xmppfed.core.stanza import Stanza
 from xmppfed.core.tree import parse_tree
+from xmppfed.errors import DiscoveryError
 from xmppfed.explained import stream_lines
 from xmppfed.services.explaining import explaining_commands
 from xmppfed.services.management import Management
@@ -185,6 +186,33 @@ class Cut(BothOfOurs):
         self.federation.advance(5)
         self.assertEqual(ids(juliet), ["m"])
         self.network.rejoin()
+
+    def test_one_of_us_has_no_way(self) -> None:
+        """A server that finds no way to us, and says something while our connection is cut, does not hear so at once: we may
+        come back. If we do not, it hears why after a minute."""
+        juliet, romeo = self.begin()
+        theirs = self.federation.server(THEIRS).federation
+        assert theirs is not None
+        theirs.discovery.candidates = self.no_way  # type: ignore[assignment, method-assign]
+        self.network.delay(0.05)
+        self.cut()
+        self.write(romeo, JULIET, "m")
+        self.federation.advance(5)
+        self.assertEqual((ids(juliet), ids(romeo)), (["m"], []))
+        self.network.blackhole("127.0.0.3")
+        self.cut()
+        self.write(romeo, JULIET, "n")
+        self.federation.advance(55)
+        self.assertEqual(ids(romeo), [])
+        self.federation.advance(10)
+        [returned] = [one for one in romeo.received if one.id == "n"]
+        self.assertIn("there is no way", returned.element.to_xml(""))
+        romeo.received.clear()
+        self.network.rejoin()
+
+    async def no_way(self, *arguments: object) -> list[Any]:
+        """What a domain without records gives."""
+        raise DiscoveryError("there is no way")
 
     def test_restarted(self) -> None:
         """A server that was started anew knows no session: what it was sent comes once more, and perhaps twice."""

@@ -87,11 +87,12 @@ class Remotes:
         if remote is not None and lane is not None:
             self._drain(pair, remote, lane)
 
-    def failed(self, pair: Pair, error: StanzaError) -> None:
+    def failed(self, pair: Pair, error: StanzaError, *, expected: bool = False) -> None:
         """No stream could be made: what waits returns to its senders with `error`, whose text is the reason. Where something is
-        held another attempt follows, and all go on waiting."""
+        held another attempt follows, and where the other server is `expected` to come by itself there may be a stream soon: there
+        all go on waiting, as long as anything waits."""
         _, lane = self._lane(pair)
-        if lane is not None and lane.waiting and lane.waiting[0].held:
+        if lane is not None and lane.waiting and (expected or lane.waiting[0].held):
             lane.asked, lane.failure = False, error
         else:
             self._failed(pair, error)

@@ -146,7 +146,8 @@ class Federation(Service):
         except DiscoveryError as error:
             self._connecting.discard(pair)
             self.log.warn("no stream from {sender} to {to}: {reason}", sender=pair.sender, to=pair.to, reason=str(error))
-            self.remotes.failed(pair, StanzaError(StanzaCondition.REMOTE_SERVER_NOT_FOUND, text=str(error)))
+            failure = StanzaError(StanzaCondition.REMOTE_SERVER_NOT_FOUND, text=str(error))
+            self.remotes.failed(pair, failure, expected=self.resumption.expects(pair))
             return
         self._connecting.discard(pair)
         outgoing.carry()

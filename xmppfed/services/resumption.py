@@ -91,6 +91,10 @@ class Resumption:
             for one in self._waiting
         ]
 
+    def expects(self, pair: Pair) -> bool:
+        """Whether the other server, which opened the first stream of a session that broke, is about to come back."""
+        return any(one.holder is None and not one.opened for one in self._sessions.get(pair, ()))
+
     def claim(self, pair: Pair, claimant: Management) -> Session | None:
         """The session to resume on a stream that we have opened for `pair`; one that the other server opened is better left to
         it, and so comes last, or not at all when we hold nothing for it."""
