@@ -363,6 +363,21 @@ class Modern(ByHand):
         self.say(peer, said("hello"))
         self.assertEqual(romeo.heard.people, [f"+{JULIET} plain"])
 
+    def test_decided_during_the_handshake(self) -> None:
+        """T4: what is known of a name may change while somebody takes time to introduce itself: a key that has come first
+        meanwhile, or was paired, stays the one, and who shows another is refused, and replaces nobody."""
+        for word in (Trust.FIRST_USE, Trust.PAIRED):
+            with self.subTest(word=word):
+                self.ends.clear()
+                self.setUp()
+                romeo, peer = self.tls(certificate=self.certificate(JULIET))
+                true = Acquaintance(name=JULIET, trust=word, spki_sha256=b"k" * 32, last_seen=1.8e9)
+                romeo.store.keep(true)
+                self.say(peer, AUTH % "=", header())
+                self.network.advance(2)
+                self.ended(peer, "not-authorized")
+                self.assertEqual((romeo.store.all(), romeo.heard.people), ([true], []))
+
     def test_other_name_under_tls(self) -> None:
         """Under TLS the stream is for the same one of us as before."""
         self.romeo()

@@ -278,23 +278,23 @@ class PeerStream:
         assert self.host is not None  # it was chosen
         if not self.name:
             return
-        if not self.beneath.secure:
-            try:
-                self.trust = self.host.judge(self.name, self.beneath)
-            except TrustRefused as refused:
-                self._refuse(refused)
-                return
         if self.initiated or not self.connection.stream.authenticated:
             self._introduce()
         else:  # who may want to resume a session says so first
             self._introduction.start()
 
     def _introduce(self) -> None:
-        """From now on we say something, too."""
+        """From now on we say something, too. What is known of the peer may have changed since it was judged."""
         if self._stands or self._ended:
             return
         assert self.host is not None  # it was chosen
         self._introduction.stop()
+        try:
+            self.trust = self.host.judge(self.name, self.beneath)
+        except TrustRefused as refused:
+            self._refuse(refused)
+            self.connection.answered()
+            return
         self._stands = True
         self.log.info("stream with {peer} stands: {trust}", peer=self._shown, trust=self.trust.value)
         self.host.established(self)
