@@ -378,6 +378,15 @@ class Modern(ByHand):
                 self.ended(peer, "not-authorized")
                 self.assertEqual((romeo.store.all(), romeo.heard.people), ([true], []))
 
+    def test_gone_before_it_was_met(self) -> None:
+        """X5: of who asks for a session that there is not, and leaves, nothing is kept."""
+        romeo, peer = self.tls(certificate=self.certificate(JULIET))
+        self.say(peer, AUTH % "=")
+        self.assertIn("item-not-found", self.say(peer, header(), "<resume xmlns='urn:xmpp:sm:3' previd='x' h='0'/>"))
+        peer.transport.abortConnection()
+        self.network.advance(2)
+        self.assertEqual(romeo.peers._peers, {})
+
     def test_other_name_under_tls(self) -> None:
         """Under TLS the stream is for the same one of us as before."""
         self.romeo()

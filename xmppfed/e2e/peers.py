@@ -154,11 +154,15 @@ class Peers:
 
     def former(self, name: str) -> Ledger | None:
         """See `Host.former`."""
-        return self._peer(name).lane.session.take()
+        peer = self._peers.get(name_key(name))
+        return None if peer is None else peer.lane.session.take()
 
     def find(self, name: str, id: str) -> Ledger:
         """See `Host.find`."""
-        return self._peer(name).lane.find(id, yields=_precedes(name, self.address))
+        peer = self._peers.get(name_key(name))
+        if peer is None:
+            raise StanzaError(StanzaCondition.ITEM_NOT_FOUND)
+        return peer.lane.find(id, yields=_precedes(name, self.address))
 
     async def names_at(self, address: str) -> Collection[str] | None:
         """See `Host.names_at`."""
@@ -206,7 +210,8 @@ class Peers:
 
     def acknowledged(self, stream: PeerStream) -> None:
         """See `Host.acknowledged`: there is room for more."""
-        self._drain(self._peer(stream.name))
+        if peer := self._peers.get(name_key(stream.name)):
+            self._drain(peer)
 
     # Streams.
 
