@@ -212,6 +212,21 @@ class Judging(EndsCase):
         self.network.pump()
         self.assertEqual(bodies(juliet), ["it is me"])
 
+    def test_other_spelling(self) -> None:
+        """T4, T7: who is known is known however the address is written; another key is refused, and so is none."""
+        for name in ("juliet@verona.example.", "ｊuliet@verona.example", "juliet@Verona。example"):
+            for bare in (False, True):
+                with self.subTest(name=name, bare=bare):
+                    self.ends.clear()
+                    self.setUp()
+                    romeo = self.end(ROMEO, "192.0.2.2", Policy.PLAIN)
+                    self.acquainted(romeo, "juliet@verona.example", Trust.PINNED, b"k" * 32)
+                    own = self.certificate("juliet@verona.example")
+                    tybalt = self.end(name, "192.0.2.3", Policy.PLAIN, bare=bare, certificate=own)
+                    tybalt.say("it is me", ROMEO)
+                    self.network.advance(10)
+                    self.assertEqual((bodies(romeo), romeo.heard.people), ([], []))
+
     def test_same_key_other_name(self) -> None:
         """T4: the same key under another name is the same person; the name it was last met under is shown."""
         own = self.certificate(JULIET)

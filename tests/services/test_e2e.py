@@ -167,6 +167,50 @@ class Visiting(SynchronousTestCase):
                 self.assertIn(words, self.heard.bounced[0][1])
                 self.leave()
 
+    def test_other_spelling(self) -> None:
+        """T4: who is known by a key is nobody else's to be, in no spelling; nor is one of its resources a name."""
+        for name, words in (
+            (f"{JULIET}.", "shows the key"),
+            ("verona.example/juliet@elsewhere.example", "the address of one resource"),
+            ("Ｖerona.example", "shows the key"),
+        ):
+            with self.subTest(name=name):
+                self.setUp()
+                federation = self.serve(listener(CAPULET))
+                service = federation.server(CAPULET).e2e
+                assert service is not None
+                for known, key in ((JULIET, b"j" * 32), ("verona.example", b"v" * 32)):
+                    known_one = Acquaintance(name=known, trust=Trust.PINNED, spki_sha256=key)
+                    service.offered[CAPULET].peers._store.keep(known_one)
+                self.juliet = self.visitor(JULIET)
+                self.juliet.address = name
+                self.say()
+                federation.network.advance(10)
+                self.assertIn(words, self.heard.bounced[0][1])
+                self.leave()
+
+    def test_names_that_are_not_the_same(self) -> None:
+        """RFC 7622: `strasse` and `straße` are two domains: neither speaks for the other, nor hears what is said to it."""
+        federation = self.serve(listener(CAPULET), CAPULET, "straße.example")
+        self.juliet = self.visitor("juliet@strasse.example")
+        self.say("message", CAPULET, None, **{"from": "juliet@straße.example"})
+        self.assertEqual(self.heard.bodies, [])
+        federation.network.advance(5)
+        self.say()
+        [answer] = self.heard.stanzas
+        other = {"from": CAPULET, "to": "juliet@straße.example"}
+        federation.server(CAPULET).router.route(Stanza("message", "jabber:client", other))
+        federation.network.pump()
+        self.assertEqual(self.heard.stanzas, [answer])
+
+    def test_no_address(self) -> None:
+        """A stanza from what is no address ends the stream, and is no fault of ours."""
+        self.serve(listener(CAPULET))
+        self.say("message", CAPULET, None, **{"from": f"{JULIET}/\u1100"})
+        self.assertEqual(self.heard.bodies, [])
+        self.federation.network.advance(3)
+        self.assertEqual(self.juliet.streams(), [])
+
     def test_policy(self) -> None:
         """The policy of the listener holds."""
         self.serve(listener(CAPULET, "verified"))

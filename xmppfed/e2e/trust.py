@@ -166,15 +166,15 @@ def bare_name(name: str) -> str:
 
 
 def name_key(name: str) -> str:
-    """The form in which names are compared: resources do not count, and on a link neither does case (RFC 6762, 16)."""
-    return bare_name(name).casefold()
+    """The form in which names are compared: addresses as what is prepared of them (RFC 7622), so that nobody has two names;
+    what is none, on a link, without its case (RFC 6762, 16). Resources do not count."""
+    bare = bare_name(name)
+    try:
+        return str(JID.parse(bare)) if "/" not in bare else bare.casefold()
+    except JIDError:
+        return bare.casefold()
 
 
 def same(one: str, other: str) -> bool:
     """Whether two names are one entity's: resources do not count, and on a link neither do capitals."""
-    if name_key(one) == name_key(other):
-        return True
-    try:
-        return JID.parse(bare_name(one)) == JID.parse(bare_name(other))
-    except JIDError:
-        return False
+    return name_key(one) == name_key(other)

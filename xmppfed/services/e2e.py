@@ -14,13 +14,13 @@ from twisted.application.service import MultiService
 from twisted.application.strports import service as listening
 from twisted.internet.defer import Deferred
 
-from xmppfed.core.jid import JID, domain_or_nothing
+from xmppfed.core.jid import JID, domain_or_nothing, parse_cached
 from xmppfed.core.stanza import Stanza
 from xmppfed.e2e.connecting import Door, Listener, Local, Place, place_of
 from xmppfed.e2e.host import StreamEnded
 from xmppfed.e2e.peers import Peers
 from xmppfed.e2e.stream import PeerStream
-from xmppfed.e2e.trust import Acquaintance, Policy, TrustStore, name_key
+from xmppfed.e2e.trust import Acquaintance, Policy, TrustStore, bare_name, name_key
 from xmppfed.errors import JIDError, StanzaError, StreamCondition, StreamError
 from xmppfed.net.admission import Admission
 from xmppfed.net.tls import ServerContexts, TrustRoots
@@ -114,7 +114,7 @@ class Offered:
         """`endpoints` has the Twisted client endpoints of peers, by their addresses."""
         self.domain = domain
         self._endpoints = {name_key(name): endpoint for name, endpoint in endpoints.items()}
-        self._allowed = frozenset(options.allow)
+        self._allowed = frozenset(map(name_key, options.allow))
         self._reactor = local.reactor
         self._router = router
         self._seen: OrderedDict[str, None] = OrderedDict()
@@ -124,12 +124,14 @@ class Offered:
     def _refuses(self, name: str) -> str | None:
         """Why somebody of this name is not let in (V4)."""
         try:
-            jid = JID.parse(name)
+            jid = JID.parse(bare_name(name))
         except JIDError:
             return f"{name} is not let in at {self.domain}: it is no JID"
+        if jid.resource:
+            return f"{name} is not let in at {self.domain}: it is the address of one resource; wanted {jid.bare}"
         if self._router.serves(jid.domain):
             return f"{name} is not let in at {self.domain}: who has an account on this server logs in"
-        if self._allowed.isdisjoint((EVERYBODY, jid.domain, str(jid.bare))) and name_key(name) not in self._endpoints:
+        if self._allowed.isdisjoint((EVERYBODY, jid.domain, str(jid))) and name_key(name) not in self._endpoints:
             return f"{name} is not let in at {self.domain}: nobody has allowed it, which is what `allow` of the listener is for"
         return None
 
@@ -147,6 +149,12 @@ class Offered:
 
     def received(self, peer: PeerStream, stanza: Stanza) -> None:
         """See `Audience.received`; PeerStream has seen to it that the stanza is for this domain, and from the peer."""
+        try:
+            for address in (stanza.attributes["from"], stanza.attributes["to"]):
+                parse_cached(address)
+        except JIDError as error:  # in a resource
+            peer.end(StreamError(StreamCondition.IMPROPER_ADDRESSING, str(error)))
+            return
         self._router.route_received(stanza)
 
     def returned(self, stanza: Stanza, error: StanzaError) -> None:
