@@ -740,7 +740,7 @@ class BesideTests(SynchronousTestCase):
         server.router.beside["example.net"] = taken.append
         for to in ("example.net", "EXAMPLE.net", "a@example.net/b"):
             self.assertEqual(server.say("message", "chat", to, sender=ROMEO), [])
-        server.router.direct[ROMEO] = lambda stanza: True
+        server.router.direct["example.org"] = lambda stanza: True
         server.say("message", "chat", "example.net")
         self.assertEqual(([one.attributes["to"] for one in taken][2:], sent), (["a@example.net/b", "example.net"], []))
 

@@ -128,6 +128,20 @@ class Visiting(SynchronousTestCase):
         self.say("message", CAPULET, None, **{"from": f"{JULIET}/balcony"})
         self.assertEqual(self.heard.stanzas[0].attributes["to"], f"{JULIET}/balcony")
 
+    def test_asked_in_another_spelling(self) -> None:
+        """L20: the answer of the domain goes back on the stream, and to no other server, however it was called."""
+        federation = self.serve(listener(CAPULET), CAPULET, "verona.example")
+        for number, to in enumerate((f"{CAPULET}/echo", CAPULET.upper(), f"{CAPULET}."), 1):
+            with self.subTest(to=to):
+                for kind, type, child in (("message", "chat", "body"), ("iq", "get", "query")):
+                    element = Element(kind, "jabber:client", {"to": to, "type": type, "id": "1"}, [Element(child, "urn:x")])
+                    self.juliet.send(Stanza.from_element(element), CAPULET)
+                federation.network.pump()
+                self.assertEqual(len(self.heard.stanzas), 2 * number)
+        others = federation.server(CAPULET).federation
+        assert others is not None
+        self.assertEqual((federation.server(CAPULET).remotes.waiting(), len(others.streams)), ([], 0))
+
     def test_not_for_accounts(self) -> None:
         """L20: nothing that comes so reaches an account, or another server."""
         federation = self.serve(listener(CAPULET), CAPULET, MONTAGUE)

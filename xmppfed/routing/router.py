@@ -46,7 +46,7 @@ class Router:
         self._accounts = sessions.accounts
         self._remotes = remotes
         self.direct: dict[str, Callable[[Stanza], bool]] = {}
-        """By the address that says something to somebody elsewhere: a way of its own, which may decline."""
+        """By the domain that says something itself to somebody elsewhere: a way of its own, which may decline."""
         self.beside: dict[str, Callable[[Stanza], None]] = {}
         """By domains that exist here alone, and are never another server's: who takes what is for them, or raises StanzaError."""
         self.handlers = handlers
@@ -153,8 +153,7 @@ class Router:
         if (beside := self.beside.get(to.domain)) is not None:
             beside(stanza)
         elif to.domain not in self._domains:
-            direct = self.direct.get(stanza.attributes.get("from", ""))
-            if direct is None or not direct(stanza):
+            if not self._sent_directly(stanza):
                 self._remotes.send(stanza)
         elif not to.local:
             _TO_SERVER[stanza.kind][stanza.type](self, stanza, None)
@@ -163,6 +162,12 @@ class Router:
         else:
             rules = _TO_ACCOUNT if to.is_bare else _TO_ABSENT
             rules[stanza.kind][stanza.type](self, stanza, self._accounts.get(str(to.bare), _NOBODY))
+
+    def _sent_directly(self, stanza: Stanza) -> bool:
+        """Whether a domain of ours has a way of its own for it, by whichever of its resources it was asked."""
+        sender = stanza.sender if self.direct else None
+        direct = None if sender is None or sender.local else self.direct.get(sender.domain)
+        return direct is not None and direct(stanza)
 
     def _send_home(self, stanza: Stanza) -> None:
         """A stanza without `to` (RFC 6120, 10.3)."""
