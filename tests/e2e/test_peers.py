@@ -253,6 +253,28 @@ class Judging(EndsCase):
             self.network.cut()
             self.network.pump()
 
+    def test_cannot_be_remembered(self) -> None:
+        """Who cannot be remembered as the first of a name is not let in as such; who is known, or vouched for, is let in."""
+
+        class Full(MemoryTrustStore):
+            def keep(self, acquaintance: Acquaintance) -> None:
+                raise OSError("no space left on device")
+
+        own = self.certificate(JULIET)
+        known = Acquaintance(name=JULIET, trust=Trust.PINNED, spki_sha256=spki_sha256(own.leaf), last_seen=1.0)
+        vouched = self.certificate(JULIET, self.authority)
+        for store, certificate, came in ((Full(), own, []), (Full([known]), own, ["hello"]), (Full(), vouched, ["hello"])):
+            with self.subTest(came=came):
+                self.ends.clear()
+                juliet = self.end(JULIET, "192.0.2.1", certificate=certificate)
+                romeo = self.end(ROMEO, "192.0.2.2", store=store)
+                juliet.say("hello", ROMEO)
+                self.network.advance(10)
+                self.assertEqual(bodies(romeo), came)
+                self.assertTrue(self.flushLoggedErrors(OSError))
+                self.clean()
+                self.ports.clear()
+
     def test_too_many_strangers(self) -> None:
         """X5: strangers cannot fill the store: then nobody new is met, and who is known is let in as before."""
         self.patch(acquaintances, "MOST_REMEMBERED", 2)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from twisted.logger import Logger
+
 from xmppfed.e2e.host import Beneath
 from xmppfed.e2e.stream import PeerStream
 from xmppfed.e2e.trust import Acquaintance, Policy, Trust, TrustRefused, TrustStore, judge, name_key
 from xmppfed.net.certificates import moment
 from xmppfed.net.peer import dates_alone
+from xmppfed.net.websocketwire import printable
 
 __all__ = ["Acquaintances"]
 
@@ -20,6 +23,8 @@ _DAY = 86_400.0
 
 class Acquaintances:
     """Judges peers by a store and a policy, and keeps the store."""
+
+    log = Logger()
 
     def __init__(self, clock: Any, store: TrustStore, policy: Policy, refuses: Callable[[str], str | None]) -> None:
         """`refuses` says why somebody of a name may not speak with us, whatever it shows."""
@@ -48,23 +53,28 @@ class Acquaintances:
             raise TrustRefused(f"{text}. Somebody may be posing as it.", loud=True)
         return trust
 
-    def remember(self, stream: PeerStream) -> None:
-        """Keep whom we have met: a first use, and that an authority has vouched; who comes without TLS leaves no trace."""
+    def remember(self, stream: PeerStream) -> bool:
+        """Keep whom we have met: a first use, and that an authority has vouched; who comes without TLS leaves no trace. False when
+        that cannot be written down: who was let in as the first of a name must not be the first time and again."""
         certificate = stream.beneath.certificate
         if certificate is None:
-            return
+            return True
         now = self._clock.seconds()
         known = self._store.by_name(stream.name)
         if known is not None and known.trust is stream.trust and now - known.last_seen < _DAY:
-            return
+            return True
         if known is None and stream.trust is Trust.VERIFIED and self._remembers_enough():
-            return
+            return True
         key = None if stream.trust is Trust.VERIFIED else certificate.spki_sha256
         former = self._store.by_key(certificate.spki_sha256) if key else known
         first = former.first_seen if former is not None else now
-        self._store.keep(
-            Acquaintance(name=stream.name, trust=stream.trust, spki_sha256=key, first_seen=first or now, last_seen=now)
-        )
+        met = Acquaintance(name=stream.name, trust=stream.trust, spki_sha256=key, first_seen=first or now, last_seen=now)
+        try:
+            self._store.keep(met)
+        except OSError:
+            self.log.failure("{peer} could not be remembered", peer=printable(stream.name))
+            return former is not None or stream.trust is Trust.VERIFIED
+        return True
 
     def _remembers_enough(self) -> bool:
         """Strangers do not fill the store, and none of them pushes out somebody who is known."""

@@ -172,8 +172,10 @@ class Peers:
         """Of two streams between two of ours the one stays that the lower address has opened (i;octet); with a peer of old
         both stay, for such a peer closes one of them itself."""
         peer = self._peer(stream.name)
+        if not self.acquaintances.remember(stream):
+            stream.end(StreamError(StreamCondition.RESOURCE_CONSTRAINT, "Nobody new can be remembered here now."))
+            return
         lane = peer.lane
-        self.acquaintances.remember(stream)
         lane.begin(stream)
         peer.stop_retrying()
         rivals = [rival for rival in lane.streams if not (rival.legacy or stream.legacy)]
