@@ -406,6 +406,32 @@ class Crossing(EndsCase):
         self.network.pump()
         self.assertEqual(([len(body) for body, _ in juliet.heard.bounced], bodies(romeo)), ([300], ["hello", "short"]))
 
+    def test_too_long_for_the_peer(self) -> None:
+        """A stanza at which the peer ends the stream is tried three times, and returns with what waits behind it: nothing of
+        that is lost without a word. What is said later goes on."""
+        juliet, romeo = self.pair()
+        romeo.local.limit = 20_000
+        juliet.say("x" * 30_000, ROMEO)
+        juliet.say("behind it", ROMEO)
+        self.network.advance(10)
+        self.assertEqual([len(body) for body, _ in juliet.heard.bounced], [30_000, len("behind it")])
+        self.assertIn("policy-violation", juliet.heard.bounced[0][1])
+        juliet.say("later", ROMEO)
+        self.network.advance(2)
+        self.assertEqual(bodies(romeo), ["later"])
+
+    def test_error_of_theirs(self) -> None:
+        """X4: what the peer had not read when it ended the stream with an error is said again."""
+        juliet, romeo = self.pair()
+        juliet.say("0", ROMEO)
+        self.network.advance(2)
+        self.network.delay(0.05)
+        juliet.say("1", ROMEO)
+        [stream] = romeo.peers.streams()
+        stream.end(StreamError(StreamCondition.RESOURCE_CONSTRAINT))
+        self.network.advance(10)
+        self.assertEqual((bodies(romeo), juliet.heard.bounced), (["0", "1"], []))
+
     def test_fault_of_ours(self) -> None:
         """A fault while calling is logged, and what waits does not wait for nothing."""
         juliet, _ = self.pair()
@@ -445,10 +471,12 @@ class Breaking(EndsCase):
         self.assertEqual((juliet.heard.bounced, romeo.heard.bounced), ([], []))
 
     @given(
-        st.lists(st.tuples(st.sampled_from("jrc"), st.floats(0, 0.4)), min_size=1, max_size=14), st.sampled_from([0.0, 0.03, 0.2])
+        st.lists(st.tuples(st.sampled_from("jrce"), st.floats(0, 0.4)), min_size=1, max_size=14),
+        st.sampled_from([0.0, 0.03, 0.2]),
     )
     def test_any_history(self, steps: list[tuple[str, float]], delay: float) -> None:
-        """Whoever says what, and whenever the connection breaks (c): nothing is lost without a word, and the order is kept."""
+        """Whoever says what, and whenever the connection breaks (c) or an error ends the stream (e): nothing is lost without a
+        word, and the order is kept."""
         self.setUp()
         self.network.delay(delay)
         juliet, romeo = self.pair()
@@ -456,6 +484,9 @@ class Breaking(EndsCase):
         for number, (step, pause) in enumerate(steps):
             if step == "c":
                 self.network.cut()
+            elif step == "e":
+                for stream in romeo.peers.streams():
+                    stream.end(StreamError(StreamCondition.RESET))
             else:
                 wanted[step].append(str(number))
                 juliet.say(str(number), ROMEO) if step == "j" else romeo.say(str(number), JULIET)

@@ -54,8 +54,8 @@ class Acquaintances:
         return trust
 
     def remember(self, stream: PeerStream) -> bool:
-        """Keep whom we have met: a first use, and that an authority has vouched; who comes without TLS leaves no trace. False when
-        that cannot be written down: who was let in as the first of a name must not be the first time and again."""
+        """Keep whom we have met: a first use, and that an authority has vouched; who comes without TLS leaves no trace. False
+        when that cannot be written down: who was let in as the first of a name must not be the first time and again."""
         certificate = stream.beneath.certificate
         if certificate is None:
             return True

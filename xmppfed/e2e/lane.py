@@ -47,6 +47,11 @@ class Lane:
         return bool(self.queue) or (self.session.ledger is not None and bool(self.session.ledger.unacknowledged))
 
     @property
+    def is_young(self) -> bool:
+        """Whether its newest stream came a short while ago."""
+        return bool(self._clock.seconds() - self._crossed < self._timeouts.queue)
+
+    @property
     def idle(self) -> bool:
         """Whether nothing goes on with this peer."""
         return not (self.queue or self.streams or self.leaving or self.calling or self.session.ledger)

@@ -56,6 +56,8 @@ class _Peer:
     lane: Lane
     call: Deferred[object] | None = None
     tries: int = 0
+    failures: int = 0
+    """How many streams in turn have come to an early end by an error: something that waits may be why."""
     retry: IDelayedCall | None = None
 
     def stop_retrying(self) -> None:
@@ -201,10 +203,17 @@ class Peers:
         if (expiry := self._expiries.pop(stream, None)) is not None and expiry.active():
             expiry.cancel()
         self.log.info("stream with {peer} has ended: {reason}", peer=printable(stream.name), reason=printable(reason))
-        if peer.lane.end(stream, resumable=len(self._peers) <= MOST_SESSIONS):
+        last = peer.lane.end(stream, resumable=len(self._peers) <= MOST_SESSIONS)
+        peer.failures = peer.failures + 1 if stream.failed and peer.lane.is_young else 0
+        if last:
             self._audience.parted(stream.name)
         if self._stopping:
             self._leave(peer)
+        elif peer.failures >= _TRIES:
+            text = (
+                f"{_TRIES} streams with {peer.lane.name} have failed in turn; this may have arrived, or not. The last: {reason}"
+            )
+            self._give_up(peer, StanzaError(StanzaCondition.RECIPIENT_UNAVAILABLE, text=text))
         self._drain(peer)
         if peer.lane.has_something_to_say and not peer.lane.streams:
             self._call_later(peer)
@@ -277,7 +286,7 @@ class Peers:
         self._give_up(peer, StanzaError(StanzaCondition.RECIPIENT_UNAVAILABLE, text=f"{self.address} is leaving."))
 
     def _give_up(self, peer: _Peer, error: StanzaError) -> None:
-        peer.tries = 0
+        peer.tries = peer.failures = 0
         peer.lane.give_up(error)
         peer.stop_retrying()
         self._tidy(peer)

@@ -80,7 +80,8 @@ class PeerStream:
         """By both ends, and so was the connection: all has arrived that was sent. Known when the connection is gone."""
         self._closed = False
         self._loud = False
-        self._refused = False
+        self.failed = False
+        """Ended by an error of either end: what was sent before may not have been read."""
         self._second = self._said = 0  # stanzas within the second
         self._introduction = Patience(self._later, self._introduce)
         self._asking = Asking(self._later, connection)
@@ -164,7 +165,7 @@ class PeerStream:
             case AuthFailed(mechanism, error):
                 self._note(f"{mechanism} failed: {printable(str(error))}")
             case StreamFailed(error, sent):
-                self._refused = True
+                self.failed = True
                 self._note(f"{'we' if sent else 'the peer'} ended the stream with {printable(str(error))}")
                 self._end()
             case StreamClosed():
@@ -177,7 +178,7 @@ class PeerStream:
     def lost(self, reason: str) -> None:
         """The connection is gone."""
         self._note(reason)
-        self.closed = self._closed and (self.connection.clean or self.legacy)
+        self.closed = self._closed and not self.failed and (self.connection.clean or self.legacy)
         self._end()
         if self.host is not None and self._stands:
             self.host.ended(self, self.reason)
@@ -373,4 +374,4 @@ class PeerStream:
         self._asking.stop()
         self._introduction.stop()
         if not self.settled.called:
-            self.settled.errback(StreamEnded(self.reason, loud=self._loud, again=not self._refused))
+            self.settled.errback(StreamEnded(self.reason, loud=self._loud, again=not self.failed))
