@@ -10,6 +10,7 @@ from twisted.internet.protocol import Protocol
 from tests.e2e.ends import JULIET, PORT, ROMEO, TIMEOUTS, End, EndsCase
 from tests.testing.peers import Recorder, Remembering
 from xmppfed.core.namespaces import NS_STREAM
+from xmppfed.e2e.peers import Peers
 from xmppfed.e2e.trust import Acquaintance, Policy, Trust, same
 from xmppfed.errors import StreamCondition
 from xmppfed.net.tcp import hand_over
@@ -377,6 +378,29 @@ class Modern(ByHand):
                 self.network.advance(2)
                 self.ended(peer, "not-authorized")
                 self.assertEqual((romeo.store.all(), romeo.heard.people), ([true], []))
+
+    def test_plain_beside_a_key(self) -> None:
+        """T7: when somebody comes with a key, who speaks under that name without one is sent away, on every stream of ours."""
+        for version in (None, "1.0"):
+            with self.subTest(version=version):
+                self.ends.clear()
+                self.setUp()
+                romeo = self.romeo()
+                nurse = Peers(romeo.local, "nurse@forza", None, romeo.store, Policy.PLAIN, romeo.heard, romeo.map)
+                hosts: dict[str | None, Any] = {"nurse@forza": nurse, ROMEO: romeo.peers}
+                romeo.listener._hosts = hosts.get
+                plain = [self.call(header(to=to, version=version), said("plain")) for to in (ROMEO, "nurse@forza")]
+                peer = self.call(header(), STARTTLS)
+                secured = self.secure(peer, self.certificate(JULIET))
+                self.say(secured, header(), said("with a key"))
+                for one in plain:
+                    self.say(one, said("still here"))
+                    self.assertTrue(one.received.decode().endswith(CLOSE))
+                romeo.say("for juliet", JULIET)
+                self.network.advance(3)
+                self.assertIn("for juliet", secured.received.decode())
+                self.assertEqual([body for _, body in romeo.heard.bodies], ["plain", "plain", "with a key"])
+                self.assertEqual([len(one.streams()) for one in (romeo.peers, nurse)], [1, 0])
 
     def test_gone_before_it_was_met(self) -> None:
         """X5: of who asks for a session that there is not, and leaves, nothing is kept."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
@@ -22,6 +23,7 @@ from xmppfed.e2e.trust import Acquaintance, Policy, Trust
 from xmppfed.extend import Module, message
 from xmppfed.net.certificates import moment, spki_sha256
 from xmppfed.net.websocket import StreamClientFactory
+from xmppfed.services.acquaintances import trust_commands
 from xmppfed.testing.federation import Federation
 from xmppfed.timeouts import Timeouts
 
@@ -258,6 +260,22 @@ class Visiting(SynchronousTestCase):
         self.assertEqual(len(self.juliet.streams()), 1)
         service.cut(Acquaintance(name=JULIET, trust=Trust.FIRST_USE, spki_sha256=key, revoked=True))
         federation.network.advance(2)
+        self.assertEqual(self.juliet.streams(), [])
+
+    def test_pinned_meanwhile(self) -> None:
+        """T7: who is on a stream under a name that a person gives another key has to go, and who has that key may stay."""
+        federation = self.serve(listener(CAPULET))
+        self.say()
+        service = federation.server(CAPULET).e2e
+        assert service is not None and self.juliet.certificate is not None
+        pin = trust_commands(service.offered[CAPULET].peers._store, service.cut)["e2e/trust/pin"]
+        key = spki_sha256(self.juliet.certificate.leaf)
+        self.successResultOf(Deferred.fromCoroutine(cast(Any, pin({"name": JULIET, "key": key.hex()}))))
+        service.cut(Acquaintance(name="romeo@verona.example", trust=Trust.PINNED, spki_sha256=b"k" * 32))
+        federation.network.advance(4)
+        self.assertEqual(len(self.juliet.streams()), 1)
+        service.cut(Acquaintance(name=JULIET, trust=Trust.PINNED, spki_sha256=b"k" * 32))
+        federation.network.advance(4)
         self.assertEqual(self.juliet.streams(), [])
 
     def test_reload(self) -> None:

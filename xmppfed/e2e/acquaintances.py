@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from twisted.logger import Logger
 
+from xmppfed.e2e.connecting import Local
 from xmppfed.e2e.host import Beneath
 from xmppfed.e2e.stream import PeerStream
 from xmppfed.e2e.trust import Acquaintance, Policy, Trust, TrustRefused, TrustStore, judge, name_key
@@ -26,10 +26,11 @@ class Acquaintances:
 
     log = Logger()
 
-    def __init__(self, clock: Any, store: TrustStore, policy: Policy, refuses: Callable[[str], str | None]) -> None:
+    def __init__(self, local: Local, store: TrustStore, policy: Policy, refuses: Callable[[str], str | None]) -> None:
         """`refuses` says why somebody of a name may not speak with us, whatever it shows."""
         self.policy = policy
-        self._clock = clock
+        self._local = local
+        self._clock = local.reactor
         self._store = store
         self._refuses = refuses
 
@@ -73,7 +74,9 @@ class Acquaintances:
             self._store.keep(met)
         except OSError:
             self.log.failure("{peer} could not be remembered", peer=printable(stream.name))
-            return former is not None or stream.trust is Trust.VERIFIED
+            if former is None and stream.trust is not Trust.VERIFIED:
+                return False
+        self._local.cut(met)
         return True
 
     def _remembers_enough(self) -> bool:

@@ -22,7 +22,7 @@ from xmppfed.core.streamframing import StreamFraming
 from xmppfed.e2e.features import initiating_features
 from xmppfed.e2e.host import Beneath, Choose, Host, StreamEnded
 from xmppfed.e2e.stream import PeerStream
-from xmppfed.e2e.trust import TrustRefused, same
+from xmppfed.e2e.trust import Acquaintance, TrustRefused, same
 from xmppfed.errors import StreamCondition, StreamError
 from xmppfed.net.admission import Admission
 from xmppfed.net.arrival import address_of
@@ -72,6 +72,14 @@ class Local:
         """End all streams; the result comes when their connections are gone."""
         return self.streams.end_all(StreamError(StreamCondition.SYSTEM_SHUTDOWN))
 
+    def cut(self, known: Acquaintance) -> None:
+        """End the streams that what is known of somebody by now speaks against: with a key that was revoked, or under a name
+        that has another, or that is nobody's any more who comes without one (T7)."""
+        text = "This key was revoked." if known.revoked else f"{known.name} is known by a key by now, and this is not it."
+        for stream in self.streams:
+            if _contradicts(known, stream):
+                stream.end(StreamError(StreamCondition.NOT_AUTHORIZED, text))
+
     def beneath(self, transport: Any, *, can_start_tls: bool) -> Beneath:
         """What lies beneath a stream on this transport, whose handshake is complete if it has one."""
         secure = ISystemHandle.providedBy(transport) and isinstance(transport.getHandle(), SSL.Connection)
@@ -99,6 +107,16 @@ class Local:
         )
         clock: IReactorTime = self.reactor
         return Connection(stream, wire, own, clock, self.timeouts, self.timeouts.server_silence)
+
+
+def _contradicts(known: Acquaintance, stream: PeerStream) -> bool:
+    """Who has not introduced itself yet is judged when it does."""
+    certificate = stream.beneath.certificate
+    if known.revoked:
+        return certificate is not None and certificate.spki_sha256 == known.spki_sha256
+    if not stream.stands or not same(stream.name, known.name):
+        return False
+    return certificate is None or known.spki_sha256 not in (None, certificate.spki_sha256)
 
 
 class Listener:

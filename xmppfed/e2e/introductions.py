@@ -210,6 +210,7 @@ class Introductions:
         except OSError:
             self.log.failure("a pairing could not be written down")
             raise PairingFailed("the pairing could not be written down, and nothing was trusted; see the log") from None
+        self._local.cut(peer)
 
     def _paired(self, stream: PeerStream) -> None:
         """A stranger becomes a peer."""

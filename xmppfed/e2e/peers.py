@@ -89,7 +89,7 @@ class Peers:
         before a call is tried again, so that two ends do not go on crossing."""
         self.address = address
         self.certificate = certificate
-        self.acquaintances = Acquaintances(local.reactor, store, policy, refuses)
+        self.acquaintances = Acquaintances(local, store, policy, refuses)
         self.strangers: Strangers = Nobody()
         self._local = local
         self._audience = audience
@@ -180,6 +180,8 @@ class Peers:
         lane = peer.lane
         lane.begin(stream)
         peer.stop_retrying()
+        if stream.trust is not Trust.PLAIN:  # who came without a key has nothing to do with who this is
+            lane.streams = [rival for rival in lane.streams if rival.trust is not Trust.PLAIN]
         rivals = [rival for rival in lane.streams if not (rival.legacy or stream.legacy)]
         if any(_outranks(rival, stream) for rival in rivals):
             lane.dismiss(stream)

@@ -97,6 +97,11 @@ class PeerStream:
         return self.connection.stream.legacy
 
     @property
+    def stands(self) -> bool:
+        """Whether stanzas may pass."""
+        return self._stands and not self._ended
+
+    @property
     def opener(self) -> str:
         """Who opened the stream."""
         return self.connection.stream.local if self.initiated else self.name

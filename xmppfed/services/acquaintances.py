@@ -70,7 +70,7 @@ class _Enter(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def trust_commands(store: TrustStore, cut: Callable[[Acquaintance], None] | None = None) -> dict[str, Command]:
-    """`e2e/trust/list`, `show`, `pin` and `revoke`. Where streams stand, `cut` ends those with somebody whose key is revoked."""
+    """`e2e/trust/list`, `show`, `pin` and `revoke`. Where streams stand, `cut` ends those that the decision speaks against."""
 
     async def list_all(arguments: dict[str, Any]) -> object:
         converted(arguments, _Nothing)
@@ -87,6 +87,8 @@ def trust_commands(store: TrustStore, cut: Callable[[Acquaintance], None] | None
         word = Trust.PAIRED if former.trust is Trust.PAIRED else Trust.PINNED
         pinned = replace(former, name=name, trust=word, spki_sha256=key, revoked=False)
         _keep(store, pinned)
+        if cut is not None:
+            cut(pinned)
         return {"pinned": _described(pinned), "formerly": "" if name_key(former.name) == name_key(name) else former.name}
 
     async def revoke(arguments: dict[str, Any]) -> object:

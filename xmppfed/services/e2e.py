@@ -69,12 +69,8 @@ class E2E(MultiService):
             offered.peers.certificate = self._contexts.certificate(offered.domain)
 
     def cut(self, acquaintance: Acquaintance) -> None:
-        """End the streams of somebody whose key was revoked."""
-        error = StreamError(StreamCondition.NOT_AUTHORIZED, "This key was revoked.")
-        for stream in self._local.streams:
-            certificate = stream.beneath.certificate
-            if certificate is not None and certificate.spki_sha256 == acquaintance.spki_sha256:
-                stream.end(error)
+        """End the streams that a decision of a person speaks against."""
+        self._local.cut(acquaintance)
 
     def stopService(self) -> Deferred[Any]:
         """Listen no more, return what waits, and end all streams in good order."""
