@@ -70,7 +70,10 @@ class Timeouts:
     acknowledgement_stanzas: int = 50
     """After so many stanzas it is asked at once."""
     acknowledgement_silence: float = 30.0
-    """Complete silence after such a question; then the connection is taken for dead."""
+    """Complete silence after such a question; then the connection is taken for dead. A peer that says something else is asked
+    again."""
+    acknowledgements_missed: int = 3
+    """Such questions without an answer, whatever else the peer says, before the connection is aborted."""
     unknown_peer_stanzas: int = 100
     """End-to-end: stanzas within a second of a peer that nobody has vouched for; then it has to wait."""
     peer_streams: int = 20

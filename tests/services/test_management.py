@@ -480,6 +480,17 @@ class Outgoing(S2SCase):
         self.assertEqual(len(listener.peer.bodies), 5)
         self.assertEqual(len(listener.peers), 1)
 
+    def test_deaf(self) -> None:
+        """A server that answers everything but this is asked again, and left after the third time: what it may have got is sent
+        once more on the next stream."""
+        listener = self.reached(Deaf)
+        for seconds in range(95):
+            self.assertEqual(len(listener.peers), 1 if seconds < 91 else 2)
+            listener.peer.send("<r xmlns='urn:xmpp:sm:3'/>")
+            self.federation.advance(1)
+        self.assertEqual([self.asked(peer) for peer in listener.peers], [3, 1])
+        self.assertEqual([peer.bodies for peer in listener.peers], [["Art thou not Romeo?"]] * 2)
+
     def test_behind_dialback(self) -> None:
         """Where it was offered before dialback it is asked for behind that."""
 

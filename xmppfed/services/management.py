@@ -29,6 +29,7 @@ class Management:
         "_connection",
         "_found",
         "_listening",
+        "_missed",
         "_opens",
         "_proved",
         "_resumed",
@@ -51,6 +52,7 @@ class Management:
         self._asking: IDelayedCall | None = None  # to ask for acknowledgements
         self._listening: IDelayedCall | None = None  # to the answer
         self._unasked = 0  # stanzas sent since we last asked
+        self._missed = 0  # times that we asked and got no answer
         self.ledger: Ledger | None = None
 
     def serve(self, connection: Connection[Any], proved: Collection[Pair], resumed: Callable[[], None]) -> None:
@@ -175,6 +177,7 @@ class Management:
         """The peer has answered."""
         _cancel(self._listening)
         self._listening = None
+        self._missed = 0
 
     def _ask(self) -> None:
         _cancel(self._asking)
@@ -189,10 +192,18 @@ class Management:
             self._listening = self._resumption.clock.callLater(silence, self._unanswered, now)
 
     def _unanswered(self, since: float) -> None:
-        """A peer that says something else is slow; one that says nothing is behind a wire that was cut without a word."""
+        """A peer that says something else is slow, and asked again, some times; one that says nothing is behind a wire that was
+        cut without a word."""
         self._listening = None
-        if self._connection is not None and self._connection.silent_since(since):
+        self._missed += 1
+        if self._connection is None:
+            return
+        if self._connection.silent_since(since):
             self._connection.cut("nothing came after an acknowledgement was asked for")
+        elif self._missed >= self._resumption.timeouts.acknowledgements_missed:
+            self._connection.cut(f"{self._missed} times an acknowledgement was asked for, and none came")
+        else:
+            self._ask()
 
     def _detach(self) -> None:
         for call in (self._asking, self._listening):
