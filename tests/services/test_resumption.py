@@ -181,6 +181,15 @@ class Waiting(ResumptionCase):
         claimed = [self.resumption.claim(PAIR, self.holder()) for _ in sessions]
         self.assertEqual(claimed, [*sessions[1:], None])
 
+    def test_one_too_many_at_once(self) -> None:
+        """One that holds nothing where all others hold something is not kept itself, and nothing goes on for it."""
+        for _ in range(4):
+            self.broken(sent=1)
+        self.broken(opened=False)
+        self.assertEqual([one["stanzas"] for one in self.resumption.describe()], [1] * 4)
+        self.resumption.stop()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def test_most(self) -> None:
         """Nor too many altogether; what one held that had to go is sent again."""
         self.broken(sent=1)

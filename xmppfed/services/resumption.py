@@ -149,6 +149,8 @@ class Resumption:
         session.held = self.remotes.put_back(list(session.ledger.unacknowledged), hold=True)
         self._waiting[session] = None
         self._bound(session.pair)
+        if session not in self._waiting:  # it was one too many itself
+            return True
         exchanged = session.ledger.handled + session.ledger.acknowledged + len(session.held)
         in_use, session.seen = exchanged != session.seen, exchanged
         self._wait(session)
