@@ -190,6 +190,19 @@ class Failing(MessageCase):
         romeo.send(error)
         juliet.expect_nothing()
 
+    def test_refused_by_another(self) -> None:
+        """Nobody answers for somebody else, and takes away what that one has to say."""
+        juliet, romeo = self.meet()
+        tybalt = self.neighbor("tybalt@verona", "127.0.0.51")
+        tybalt.appear()
+        self.write(juliet)
+        juliet.received.clear()
+        error = Element("message", "jabber:client", {"type": "error", "id": "1"})
+        tybalt.send(error)
+        self.assertEqual([one for one in juliet.received if one.type == "error"], [])
+        romeo.send(error)
+        juliet.take(f"<message type='error' id='1' from='{ROMEOS}/link'/>")
+
     def test_many(self) -> None:
         """Of very many messages the oldest are forgotten, and of those no error comes back any more."""
         juliet, romeo = self.meet()

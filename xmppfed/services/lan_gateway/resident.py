@@ -72,7 +72,7 @@ class Resident:
         self._wanted: LinkPresence | None = None
         self._published: LinkPresence | None = None
         self._settling = False
-        self._senders: OrderedDict[str, str] = OrderedDict()
+        self._senders: OrderedDict[tuple[str, str], str] = OrderedDict()
         self._each = Limiter(MOST_FROM_ONE, MINUTE)
         self._all = Limiter(MOST_FROM_ALL, MINUTE)
 
@@ -153,7 +153,7 @@ class Resident:
         if not has_body(letter) and (not letter or stream is None or stream.legacy):
             return
         id = stanza.id or secrets.token_hex(8)
-        self._senders[id] = stanza.attributes["from"]
+        self._senders[name_key(to.instance), id] = stanza.attributes["from"]
         if len(self._senders) > _MOST_SENDERS:
             self._senders.popitem(last=False)
         self.peers.send(message(self.peers.address, to.instance, id, letter), to.instance)
@@ -181,8 +181,8 @@ class Resident:
         return False
 
     def _failed(self, name: str, stanza: Stanza, error: StanzaError) -> None:
-        """The client that has written a message hears that it failed, once."""
-        sender = self._senders.pop(stanza.id or "", None)
+        """The client that has written a message to somebody hears that it failed, once."""
+        sender = self._senders.pop((name_key(name), stanza.id or ""), None)
         if sender is not None:
             self._ground.route(message(sender, self._ground.neighbors.full(name), stanza.id, []).error(error))
 
