@@ -12,10 +12,12 @@ from xmppfed.core.element import Element
 from xmppfed.core.stanza import Stanza
 from xmppfed.e2e import endpoints
 from xmppfed.e2e.identity import identity_path, load_identity
+from xmppfed.e2e.linklocal.discovery import Peer, PeerGone
 from xmppfed.e2e.linklocal.memory import MemoryDiscovery
 from xmppfed.e2e.linklocal.names import InstanceName
 from xmppfed.e2e.linklocal.txt import LinkPresence
 from xmppfed.errors import DiscoveryError
+from xmppfed.services.lan_gateway.neighbors import Neighbors
 from xmppfed.testing.client import Client
 
 ROMEOS = r"romeo\40forza@local"
@@ -162,6 +164,26 @@ class Contacts(LanCase):
         self.assertEqual([item[0] for item in self.items], [ROMEOS])
         romeo.vanish()
         self.assertEqual([item[0] for item in self.roster(nurse)], [r"tybalt\40street@local"])
+
+    def test_many_goodbyes(self) -> None:
+        """However many leave at once, everybody else is looked at once."""
+        self.serve()
+        self.juliet()
+        looked: list[int] = []
+        fill = Neighbors._fill
+
+        def look(watching: Neighbors) -> None:
+            looked.append(len(watching._neighbors))
+            fill(watching)
+
+        self.patch(Neighbors, "_fill", look)
+        came = [self.neighbor(f"n{number}@forza", f"127.0.0.{60 + number}") for number in range(3)]
+        for one in came:
+            one.appear()
+        for one in came:
+            self.gateway._neighbors._heard(PeerGone(Peer(one.name, LinkPresence())))
+        self.federation.advance(2)
+        self.assertEqual(looked, [0])
 
     def test_names_of_ours(self) -> None:
         """Nobody on the link has the name of one of ours, nor a nick that is one; and that is told loudly."""

@@ -81,6 +81,7 @@ class Neighbors:
         self._news: dict[str, None] = {}
         self._telling: IDelayedCall | None = None
         self._refused: set[str] = set()
+        self._vacant = False
 
     def watch(self, discovery: PresenceDiscovery, tell: Tell) -> Callable[[], None]:
         """Show who is there from now on, until what is returned is called."""
@@ -164,15 +165,21 @@ class Neighbors:
         self._note(key)
 
     def _gone(self, key: str, known: Neighbor | None) -> None:
-        """Who found no place before may find it now."""
-        if known is None or self._discovery is None:
+        if known is None:
             return
         del self._neighbors[key], self._by_address[known.address]
         self._plain.discard(key)
+        self._vacant = True
         self._note(key)
-        waiting = (peer for peer in self._discovery.peers if name_key(peer.instance) not in self._neighbors)
-        for peer in list(waiting):
-            self._there(name_key(peer.instance), peer)
+
+    def _fill(self) -> None:
+        """Who found no place before may find it now. That takes a look at everybody, and so is not done for each who leaves."""
+        self._vacant = False
+        for peer in self._discovery.peers if self._discovery is not None else ():
+            if len(self._neighbors) >= self._most:
+                return
+            if (key := name_key(peer.instance)) not in self._neighbors:
+                self._there(key, peer)
 
     def _reason(self, instance: str) -> str | None:
         """Why somebody of this name is no contact: nobody on the link has the name of an account of ours."""
@@ -198,6 +205,8 @@ class Neighbors:
     def _tell_news(self) -> None:
         """At once, and what comes within the pause after it."""
         self._telling = self._clock.callLater(PAUSE, self._rest)
+        if self._vacant:
+            self._fill()
         news, self._news = self._news, {}
         for key in news:
             self._tell_of(key)
