@@ -197,7 +197,7 @@ class Visiting(SynchronousTestCase):
                 assert service is not None
                 for known, key in ((JULIET, b"j" * 32), ("verona.example", b"v" * 32)):
                     known_one = Acquaintance(name=known, trust=Trust.PINNED, spki_sha256=key)
-                    service.offered[CAPULET].peers._store.keep(known_one)
+                    service.offered[CAPULET].peers.acquaintances._store.keep(known_one)
                 self.juliet = self.visitor(JULIET)
                 self.juliet.address = name
                 self.say()
@@ -268,7 +268,7 @@ class Visiting(SynchronousTestCase):
         self.say()
         service = federation.server(CAPULET).e2e
         assert service is not None and self.juliet.certificate is not None
-        pin = trust_commands(service.offered[CAPULET].peers._store, service.cut)["e2e/trust/pin"]
+        pin = trust_commands(service.offered[CAPULET].peers.acquaintances._store, service.cut)["e2e/trust/pin"]
         key = spki_sha256(self.juliet.certificate.leaf)
         self.successResultOf(Deferred.fromCoroutine(cast(Any, pin({"name": JULIET, "key": key.hex()}))))
         service.cut(Acquaintance(name="romeo@verona.example", trust=Trust.PINNED, spki_sha256=b"k" * 32))
