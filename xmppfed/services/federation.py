@@ -129,6 +129,7 @@ class Federation(Service):
         ended = self.streams.end_all(StreamError(StreamCondition.SYSTEM_SHUTDOWN))
         for reaching in list(self._reaching):
             reaching.cancel()
+        self.remotes.stop()
         return ended
 
     # Reaching others.

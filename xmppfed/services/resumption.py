@@ -93,7 +93,7 @@ class Resumption:
 
     def expects(self, pair: Pair) -> bool:
         """Whether the other server, which opened the first stream of a session that broke, is about to come back."""
-        return any(one.holder is None and not one.opened for one in self._sessions.get(pair, ()))
+        return not self._stopped and any(one.holder is None and not one.opened for one in self._sessions.get(pair, ()))
 
     def claim(self, pair: Pair, claimant: Management) -> Session | None:
         """The session to resume on a stream that we have opened for `pair`; one that the other server opened is better left to
