@@ -234,6 +234,17 @@ class Acquainted(PairingCase):
         self.assertEqual(self.successResultOf(self.enter(code)), JULIET)
         self.assertEqual(self.romeo.end.heard.people[-1], f"+{JULIET} first-use")
 
+    def test_begun_again(self) -> None:
+        """Who did not finish with one code has as long for the next as everybody."""
+        self.talk()
+        [stream] = self.romeo.end.peers.streams()
+        self.start(stream, self.juliet.pairing.show())
+        self.network.advance(20)
+        self.start(stream, self.juliet.pairing.show())
+        self.network.advance(20)
+        self.assertEqual(len(self.juliet.pairing._guesses), 1)
+        self.network.advance(20)
+
     def test_unfinished(self) -> None:
         """Who begins and does not go on has used up the code; the end that shows it hears so, and the stream stays."""
         self.talk()

@@ -167,6 +167,7 @@ class Introductions:
         showing = Showing(self._codes.take(self._local.reactor.seconds()), channel)
         seconds = self._local.timeouts.authentication
         late = PairingFailed(f"the peer did not finish within {seconds:.0f} seconds")
+        self._guessed(stream)  # of a former code
         self._guesses[stream] = _Guess(showing, self._local.reactor.callLater(seconds, self._failed, stream, late))
         return [write_response(*showing.respond(read(stanza)))]
 
