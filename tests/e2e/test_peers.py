@@ -536,6 +536,33 @@ class Breaking(EndsCase):
         self.assertEqual((bodies(romeo), bodies(juliet)), (["0", "too"], ["lost on the way"]))
         self.assertEqual((len(juliet.peers.streams()), len(romeo.peers.streams())), (1, 1))
 
+    def test_deaf(self) -> None:
+        """A peer that says everything but what it has got is asked three times; then another stream tells."""
+        juliet, romeo = self.talking()
+        [stream] = romeo.peers.streams()
+        assert stream.ledger is not None
+        answers = [feature for feature in stream.connection.stream._features if "{urn:xmpp:sm:3}r" in feature.tags]
+        for feature in answers:
+            self.patch(feature, "receive", lambda stream, element: None)
+        juliet.say("1", ROMEO)
+        for second in range(94):
+            romeo.say(f"{second}", JULIET) if second % 10 == 5 else None
+            self.network.advance(1)
+        self.assertNotIn(stream, romeo.peers.streams())
+        self.assertEqual((bodies(romeo), juliet.heard.bounced), (["0", "1"], []))
+        [other] = juliet.peers.streams()
+        assert other.ledger is not None
+        self.assertEqual(len(other.ledger.unacknowledged), 0)
+
+    def test_silent(self) -> None:
+        """A wire that was cut without a word is noticed by what is not acknowledged."""
+        juliet, romeo = self.talking()
+        [link] = self.network.links
+        link.frozen = True
+        juliet.say("lost on the way", ROMEO)
+        self.network.advance(40)
+        self.assertEqual(bodies(romeo), ["0", "lost on the way"])
+
     def test_never_again(self) -> None:
         """What nobody acknowledged returns when no stream comes in time, and says that it may have arrived."""
         juliet, romeo = self.talking()

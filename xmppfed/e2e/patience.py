@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall
@@ -46,24 +47,56 @@ class Patience:
 
 
 class Asking(Patience):
-    """Asks how much has arrived, after so many stanzas or so long, or when nothing goes on before we know."""
+    """Asks how much has arrived, after so many stanzas or so long, or when nothing goes on before we know; and again, some times,
+    when nobody says so: what lacks its acknowledgement must not wait for ever."""
 
-    __slots__ = ("_connection",)
+    __slots__ = ("_answer", "_connection", "_missed")
 
     def __init__(self, later: Later, connection: Connection[Any]) -> None:
         super().__init__(later, self._ask)
         self._connection = connection
+        self._answer: IDelayedCall | None = None
+        self._missed = 0
 
     def sent(self, ledger: Ledger) -> None:
         """One more stanza went out."""
         if len(ledger.unacknowledged) % _ASK_AFTER == 0 or ledger.full:
-            self.stop()
+            super().stop()
             self._ask()
         else:
             self.start()
 
+    def answered(self) -> None:
+        """The peer has said how much."""
+        self._missed = 0
+        self._cancel()
+
+    def stop(self) -> None:
+        """The stream has ended."""
+        super().stop()
+        self._cancel()
+
     def _ask(self) -> None:
-        ledger = self._connection.stream.ledger
-        if ledger is not None and ledger.unacknowledged:
-            self._connection.stream.write(REQUEST)
-            self._connection.flush()
+        connection = self._connection
+        ledger = connection.stream.ledger
+        if ledger is None or not ledger.unacknowledged:
+            return
+        if self._answer is None:
+            silence = connection.timeouts.acknowledgement_silence
+            self._answer = self._later(silence, partial(self._unanswered, connection.now()))
+        connection.stream.write(REQUEST)
+        connection.flush()
+
+    def _unanswered(self, since: float) -> None:
+        """A peer that says something else is only slow, for a while; one that says nothing is behind a wire that was cut."""
+        self._answer = None
+        self._missed += 1
+        if self._connection.silent_since(since) or self._missed >= self._connection.timeouts.acknowledgements_missed:
+            self._connection.cut(f"{self._missed} times an acknowledgement was asked for, and none came")
+        else:
+            self._ask()
+
+    def _cancel(self) -> None:
+        answer, self._answer = self._answer, None
+        if answer is not None:
+            answer.cancel()

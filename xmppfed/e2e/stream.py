@@ -163,6 +163,7 @@ class PeerStream:
             case Established():
                 self._establish()
             case Acknowledged():
+                self._asking.answered()
                 if self.host is not None:
                     self.host.acknowledged(self)
             case Managed() | Resumed() if not self.initiated:
