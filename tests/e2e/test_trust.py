@@ -86,10 +86,22 @@ class Keys(TrustCase):
     """T4 (1): what is known of a key decides alone."""
 
     def test_known(self) -> None:
-        """A key that is known is known under every policy, whatever its certificate says."""
-        for trust in (Trust.PINNED, Trust.PAIRED, Trust.FIRST_USE):
+        """A key about which a person has decided is known under every policy, whatever its certificate says."""
+        for trust in (Trust.PINNED, Trust.PAIRED):
             for policy in Policy:
                 self.assertIs(judge(JULIET, certificate(problems=SELF_SIGNED), known(trust), policy), trust)
+
+    def test_came_first(self) -> None:
+        """A key that came first, where that was enough, is not enough where the policy asks for more; under no name."""
+        shown = certificate(problems=SELF_SIGNED)
+        for name in (JULIET, "nurse@capulet.example"):
+            for policy in (Policy.PLAIN, Policy.FIRST_USE):
+                self.assertIs(judge(name, shown, known(Trust.FIRST_USE), policy), Trust.FIRST_USE)
+            for policy in (Policy.VERIFIED, Policy.PAIRED):
+                refused = self.refused(shown, known(Trust.FIRST_USE), policy, name)
+                self.assertIn("Pair with it first", str(refused))
+                self.assertEqual((refused.loud, refused.unknown), (False, True))
+        self.assertIs(judge(JULIET, certificate(), known(Trust.FIRST_USE), Policy.VERIFIED), Trust.VERIFIED)
 
     def test_another_name(self) -> None:
         """T4: the same key under another name is the same person."""
@@ -188,4 +200,4 @@ class AnyHistory(TrustCase):
         self.assertFalse(kept is not None and kept.revoked)
         if kept is None:
             self.assertIn(trust, (Trust.VERIFIED, Trust.FIRST_USE))
-            self.assertFalse(trust is Trust.FIRST_USE and policy in (Policy.VERIFIED, Policy.PAIRED))
+        self.assertFalse(trust is Trust.FIRST_USE and policy in (Policy.VERIFIED, Policy.PAIRED))

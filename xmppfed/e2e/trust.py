@@ -111,13 +111,17 @@ def judge(name: str, certificate: PeerCertificate | None, store: TrustStore, pol
             f"Either the peer has a new key, or somebody poses as it. {_REPIN}",
             loud=True,
         )
-    trust = known.trust if known is not None else _judge_stranger(name, certificate, policy)
+    decided = known is not None and (known.trust is not Trust.FIRST_USE or policy in _TAKE_THE_FIRST)
+    trust = known.trust if known is not None and decided else _judge_stranger(name, certificate, policy)
     if named is not None and named.trust is Trust.VERIFIED and trust is not Trust.VERIFIED:
         raise TrustRefused(f"{name} was vouched for by an authority before; now {_mismatch(name, certificate)}.", loud=True)
     return trust
 
 
 _REPIN = "If the peer itself says that this is right, revoke the old key with `xmppfedctl e2e trust revoke` and pair again."
+
+
+_TAKE_THE_FIRST = (Policy.PLAIN, Policy.FIRST_USE)
 
 
 def _judge_plain(name: str, named: Acquaintance | None, policy: Policy) -> Trust:
@@ -135,14 +139,14 @@ def _judge_plain(name: str, named: Acquaintance | None, policy: Policy) -> Trust
 
 
 def _judge_stranger(name: str, certificate: PeerCertificate, policy: Policy) -> Trust:
-    """Nobody has decided about this key yet."""
+    """Nobody has decided about this key yet, and that it came first is not enough everywhere."""
     mismatch = _mismatch(name, certificate)
     if mismatch is None and policy is not Policy.PAIRED:
         return Trust.VERIFIED
-    if policy in (Policy.PLAIN, Policy.FIRST_USE):
+    if policy in _TAKE_THE_FIRST:
         return Trust.FIRST_USE
     reason = mismatch or "the policy here takes no authority's word"
-    text = f"{name} is not known by its key {abbreviated(certificate.spki_sha256)}: {reason}. Pair with it first."
+    text = f"{name} is not known well enough by its key {abbreviated(certificate.spki_sha256)}: {reason}. Pair with it first."
     raise TrustRefused(text, unknown=True)
 
 
