@@ -402,6 +402,15 @@ class Modern(ByHand):
                 self.assertEqual([body for _, body in romeo.heard.bodies], ["plain", "plain", "with a key"])
                 self.assertEqual([len(one.streams()) for one in (romeo.peers, nurse)], [1, 0])
 
+    def test_left_during_the_handshake(self) -> None:
+        """L14: who has left meanwhile hears nothing more, whoever was about to introduce themselves."""
+        romeo, peer = self.tls(certificate=self.certificate(JULIET))
+        self.say(peer, AUTH % "=")
+        romeo.peers.stop()
+        self.say(peer, header(), said("too late"))
+        self.ended(peer, "not-authorized")
+        self.assertEqual((romeo.heard.bodies, romeo.heard.people), ([], []))
+
     def test_gone_before_it_was_met(self) -> None:
         """X5: of who asks for a session that there is not, and leaves, nothing is kept."""
         romeo, peer = self.tls(certificate=self.certificate(JULIET))

@@ -133,6 +133,8 @@ class Peers:
 
     def judge(self, name: str, beneath: Beneath) -> Trust:
         """See `Host.judge`."""
+        if self._stopping:
+            raise TrustRefused(f"{self.address} is leaving")
         return self.acquaintances.judge(name, beneath)
 
     def admit(self, name: str, beneath: Beneath) -> tuple[Host, Trust]:
