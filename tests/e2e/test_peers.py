@@ -500,6 +500,24 @@ class Breaking(EndsCase):
         self.clean()
         self.ports, self.ends = [], []
 
+    def test_cut_before_it_was_counted(self) -> None:
+        """What was said to a peer so far away that it had not begun to count yet is said again when the connection breaks, and
+        before what was said after it; once it is known to have arrived, it is not."""
+        for said, pause in ((["1"], 2.0), (["1"], 20.0), (["1", "2"], 1.0)):
+            with self.subTest(said=said, pause=pause):
+                self.ends.clear()
+                self.setUp()
+                self.network.delay(0.6)
+                juliet, romeo = self.pair()
+                juliet.say("0", ROMEO)
+                self.network.advance(6.5)
+                for body in said:
+                    romeo.say(body, JULIET)
+                    self.network.advance(pause)
+                self.network.cut()
+                self.network.advance(40)
+                self.assertEqual((bodies(juliet), romeo.heard.bounced), (said, []))
+
     def test_cut_while_closing(self) -> None:
         """Who answers a closing cannot know that what it said just before has arrived; when the connection breaks then, it says
         it again."""

@@ -38,7 +38,7 @@ class Lane:
         self._clock = clock
         self._timeouts = timeouts
         self._returned = returned
-        self._sent: dict[PeerStream, deque[tuple[float, Stanza]]] = {}
+        self._sent: dict[PeerStream, deque[tuple[float, Stanza]]] = {}  # lately, and not counted
         self._crossed = -SETTLING  # when the newest of its streams came
 
     @property
@@ -85,19 +85,24 @@ class Lane:
             self.streams.remove(stream)
         self.leaving.discard(stream)
         ledger = stream.ledger
-        if ledger is not None and not resumable:
-            ledger.id = ""
+        if ledger is not None and (self._sent.get(stream) or not resumable):
+            ledger.id = ""  # what was said before the session began, and may be lost, goes before what is in it
         if ledger is not None and ledger.id and not stream.closed:
             self.queue.put_back(self.session.keep(ledger))
         self.queue.put_back(self._unsettled(stream))
         return stood and not self.streams
 
+    def acknowledged(self, stream: PeerStream) -> None:
+        """The peer has told how much it has of what was counted; it has what was not, for that went before."""
+        self._sent.get(stream, deque()).clear()
+
     def find(self, id: str, *, yields: bool) -> Ledger:
         """The session that the peer wants to resume; it may know better than we that its stream is broken. Raises
         StanzaError."""
         for stream in [*self.streams, *self.leaving]:
-            if stream.ledger is not None and hmac.compare_digest(stream.ledger.id.encode(), id.encode()):
-                self.queue.put_back(self.session.keep(stream.ledger))
+            ledger = None if self._sent.get(stream) else stream.ledger
+            if ledger is not None and hmac.compare_digest(ledger.id.encode(), id.encode()):
+                self.queue.put_back(self.session.keep(ledger))
                 stream.hand_over()
         return self.session.find(id, yields=yields)
 
@@ -109,7 +114,8 @@ class Lane:
         if stream.closed and not (stream.legacy and (self.streams or self.calling)):
             return []
         if ledger is not None:
-            return [] if ledger.id else [entry.stanza for entry in ledger.forget()]
+            before = [stanza for _, stanza in sent]
+            return [] if ledger.id else [*before, *(entry.stanza for entry in ledger.forget())]
         now = self._clock.seconds()
         if now - self._crossed > SETTLING:
             return []

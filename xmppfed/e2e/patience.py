@@ -53,7 +53,7 @@ class Asking(Patience):
     __slots__ = ("_answer", "_connection", "_missed")
 
     def __init__(self, later: Later, connection: Connection[Any]) -> None:
-        super().__init__(later, self._ask)
+        super().__init__(later, self.ask)
         self._connection = connection
         self._answer: IDelayedCall | None = None
         self._missed = 0
@@ -62,7 +62,7 @@ class Asking(Patience):
         """One more stanza went out."""
         if len(ledger.unacknowledged) % _ASK_AFTER == 0 or ledger.full:
             super().stop()
-            self._ask()
+            self.ask()
         else:
             self.start()
 
@@ -76,10 +76,11 @@ class Asking(Patience):
         super().stop()
         self._cancel()
 
-    def _ask(self) -> None:
+    def ask(self, *, anyway: bool = False) -> None:
+        """Ask now, if anything lacks its acknowledgement, or `anyway`."""
         connection = self._connection
         ledger = connection.stream.ledger
-        if ledger is None or not ledger.unacknowledged:
+        if ledger is None or not (ledger.unacknowledged or anyway):
             return
         if self._answer is None:
             silence = connection.timeouts.acknowledgement_silence
@@ -94,7 +95,7 @@ class Asking(Patience):
         if self._connection.silent_since(since) or self._missed >= self._connection.timeouts.acknowledgements_missed:
             self._connection.cut(f"{self._missed} times an acknowledgement was asked for, and none came")
         else:
-            self._ask()
+            self.ask()
 
     def _cancel(self) -> None:
         answer, self._answer = self._answer, None

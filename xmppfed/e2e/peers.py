@@ -226,6 +226,7 @@ class Peers:
     def acknowledged(self, stream: PeerStream) -> None:
         """See `Host.acknowledged`: there is room for more."""
         if peer := self._peers.get(name_key(stream.name)):
+            peer.lane.acknowledged(stream)
             self._drain(peer)
 
     # Streams.

@@ -166,6 +166,8 @@ class PeerStream:
                 self._asking.answered()
                 if self.host is not None:
                     self.host.acknowledged(self)
+            case Managed() if self._stands:
+                self._asking.ask(anyway=True)  # something may have been said before, and is not counted
             case Managed() | Resumed() if not self.initiated:
                 self._introduce()
             case AuthFailed(mechanism, error):
