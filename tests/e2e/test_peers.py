@@ -234,9 +234,22 @@ class Judging(EndsCase):
         juliet.say("hello", ROMEO)
         self.network.pump()
         renamed = self.end("juliet-1@pronto", "192.0.2.3", certificate=own)
+        renamed.say("me, and soon", ROMEO)
+        self.network.advance(60)
+        self.assertEqual([one.name for one in romeo.store.all()], [JULIET])  # X5: not every name is worth a write
+        [stream] = renamed.peers.streams()
+        stream.close()
+        self.network.advance(5)
         renamed.say("still me", ROMEO)
         self.network.pump()
-        self.assertEqual(romeo.heard.bodies, [(JULIET, "hello"), ("juliet-1@pronto", "still me")])
+        self.assertEqual(
+            romeo.heard.bodies,
+            [
+                (JULIET, "hello"),
+                ("juliet-1@pronto", "me, and soon"),
+                ("juliet-1@pronto", "still me"),
+            ],
+        )
         [kept] = romeo.store.all()
         self.assertEqual((kept.name, kept.first_seen), ("juliet-1@pronto", 1.8e9))
 

@@ -18,7 +18,7 @@ __all__ = ["Acquaintances"]
 
 MOST_REMEMBERED = 1000
 """Peers in the store of whom no person has decided anything."""
-_DAY = 86_400.0
+_DAY, _MINUTE = 86_400.0, 60.0
 
 
 class Acquaintances:
@@ -68,6 +68,8 @@ class Acquaintances:
             return True
         key = None if stream.trust is Trust.VERIFIED else certificate.spki_sha256
         former = self._store.by_key(certificate.spki_sha256) if key else known
+        if former is not None and former.trust is stream.trust and now - former.last_seen < _MINUTE:
+            return True  # the same one under one name after another: not every one of them is worth a write
         first = former.first_seen if former is not None else now
         met = Acquaintance(name=stream.name, trust=stream.trust, spki_sha256=key, first_seen=first or now, last_seen=now)
         try:

@@ -137,7 +137,7 @@ class Connection(Generic[OwnerType]):
 
     def hold_back(self, seconds: float) -> None:
         """Read nothing for a while: the peer says too much at once."""
-        if not self._lost:
+        if not self._lost and self._resting is None:
             self._wire.pause()
             self._resting = self._clock.callLater(seconds, self._read_on)
 

@@ -9,6 +9,7 @@ from tests.e2e.ends import JULIET, PORT, ROMEO, TIMEOUTS, End, EndsCase
 from tests.testing.peers import Recorder, Remembering
 from xmppfed.core.namespaces import NS_STREAM
 from xmppfed.e2e.audience import Whereabouts
+from xmppfed.e2e.linklocal.discovery import Place
 from xmppfed.e2e.linklocal.memory import MemoryDiscovery, MemoryLink
 from xmppfed.e2e.linklocal.names import InstanceName
 from xmppfed.e2e.linklocal.neighborhood import Neighborhood
@@ -98,6 +99,27 @@ class OnLink(EndsCase):
         ((body, text),) = self.romeo.heard.bounced
         self.assertEqual(body, "hello")
         self.assertIn(f"found '{JULIET}'", text)
+
+    def test_many_callers(self) -> None:
+        """X5: however many call, the link is asked for two addresses at once, and once for each."""
+        self.neighbor("nurse@house", "192.0.2.3")
+        self.network.pump()
+        del self.link.published["nurse@house"]  # so that looking around takes its time
+        asked: list[str] = []
+        resolve = self.discoveries[ROMEO].resolve
+
+        async def counted(instance: str, seconds: float) -> Place:
+            asked.append(instance)
+            return await resolve(instance, seconds)
+
+        self.discoveries[ROMEO].resolve = counted  # type: ignore[method-assign]
+        for place in ("192.0.2.1", "192.0.2.1", "192.0.2.5", "192.0.2.6"):
+            self.call(place, HEADER % "")
+        self.assertEqual(asked.count("nurse@house"), 2)
+        self.network.advance(TIMEOUTS.link_arrival)
+        self.assertEqual(asked.count("nurse@house"), 3)
+        self.network.advance(TIMEOUTS.link_arrival)
+        self.assertEqual(asked.count("nurse@house"), 3)
 
     def test_silent(self) -> None:
         """Who left without a goodbye holds up no caller for longer than a moment."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import partial
 from typing import Any
 
+from twisted.internet.defer import DeferredSemaphore
 from twisted.internet.interfaces import IStreamClientEndpoint
 
+from xmppfed.discovery.shared import SharedWork
 from xmppfed.e2e.endpoints import LinkLocalEndpoint
 from xmppfed.e2e.linklocal.arriving import peers_at
 from xmppfed.e2e.linklocal.discovery import PresenceDiscovery
@@ -17,6 +20,8 @@ __all__ = ["Neighborhood"]
 
 _SOON = 5.0
 """Seconds: longer than peers wait before they call again."""
+_LOOKS = 2
+"""For who calls from so many addresses we look around at once."""
 _TIMEOUTS = Timeouts()
 
 
@@ -28,6 +33,8 @@ class Neighborhood:
         self._discovery = discovery
         self._timeouts = timeouts
         self._called: dict[str, tuple[float, list[str]]] = {}
+        self._looks: SharedWork[Collection[str]] = SharedWork()
+        self._turns = DeferredSemaphore(_LOOKS)
 
     def endpoint(self, name: str) -> IStreamClientEndpoint:
         """See `Whereabouts.endpoint`. Who is not there is missed only when the endpoint connects.
@@ -42,5 +49,13 @@ class Neighborhood:
 
     async def names_at(self, address: str) -> Collection[str]:
         """See `Whereabouts.names_at`: nobody may call from an address that nobody advertises (M4)."""
-        found = await peers_at(self._discovery, address, self._timeouts.link_arrival)
+        return await self._looks.join(address, partial(self._look_around, address))
+
+    async def _look_around(self, address: str) -> Collection[str]:
+        """Everybody on the link is asked: not more often than it takes, whoever calls how often."""
+        await self._turns.acquire()
+        try:
+            found = await peers_at(self._discovery, address, self._timeouts.link_arrival)
+        finally:
+            self._turns.release()
         return [peer.instance for peer in found]
