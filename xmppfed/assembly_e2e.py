@@ -54,7 +54,8 @@ class EndToEnd:
         return {**trust, **pair_commands(None if e2e is None else self._pairing)}
 
     def _e2e(self, options: E2EOptions) -> E2E:
-        given = (options, self._ends, self._acquaintances, self._contexts, self._server.router)
+        ours = {*self._config.domains, *self._config.gateways}
+        given = (options, self._ends, self._acquaintances, self._contexts, self._server.router, ours)
         self._server.e2e = service = E2E(*given, self._add_door)
         for offered in service.offered.values():
             self._pairing.add(offered.peers)

@@ -11,7 +11,7 @@ from twisted.internet.error import CannotListenError
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.e2e.ends import PORT
+from tests.e2e.ends import PORT, TIMEOUTS
 from xmppfed.core.element import Element
 from xmppfed.core.stanza import Stanza
 from xmppfed.e2e.connecting import Place, WebSocketPlace, place_of
@@ -270,6 +270,7 @@ class Requesting(Programs):
         self.network.cut()
         self.network.pump()
         self.sensor._places.clear()
+        self.network.advance(TIMEOUTS.hibernation)  # until then the peer may come back by itself
         answer = self.start(peer.request(self.iq_element()))
         self.assertIn("nobody has said where", str(self.failureResultOf(answer, StanzaError).value))
         self.assertEqual(self.unsent, [])

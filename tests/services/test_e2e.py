@@ -248,6 +248,35 @@ class Visiting(SynchronousTestCase):
             left.offered[CAPULET].met(type("Peer", (), {"name": f"p{number}@x.example"}))
         self.assertFalse(left.offered[CAPULET].send(Stanza("message", "jabber:client", {"from": CAPULET, "to": JULIET})))
 
+    def test_key_of_another_address(self) -> None:
+        """V4: a key is good for the one address that it is known by, whatever else is allowed."""
+        federation = self.serve(listener(CAPULET, "paired", allow=[JULIET, "romeo@verona.example"]))
+        service = federation.server(CAPULET).e2e
+        assert service is not None and self.juliet.certificate is not None
+        key = spki_sha256(self.juliet.certificate.leaf)
+        known = Acquaintance(name="romeo@verona.example", trust=Trust.PINNED, spki_sha256=key)
+        service.offered[CAPULET].peers.acquaintances._store.keep(known)
+        self.say()
+        federation.network.advance(10)
+        self.assertIn("shows the key of romeo@verona.example", self.heard.bounced[0][1])
+
+    def test_visitor_comes_back(self) -> None:
+        """X4: what is said to a visitor whose connection broke waits until it comes back, for it cannot be called."""
+        federation = self.serve(listener(CAPULET))
+        self.say()
+        federation.network.advance(4)
+        self.heard.bodies.clear()
+        federation.network.cut()
+        federation.network.pump()
+        said = Element("message", "jabber:client", {"from": CAPULET, "to": JULIET})
+        said.add("body", text="meanwhile")
+        federation.server(CAPULET).router.route(Stanza.from_element(said))
+        federation.network.advance(20)
+        self.assertEqual(self.heard.bodies, [])
+        self.say()
+        federation.network.advance(2)
+        self.assertEqual([body for _, body in self.heard.bodies], ["meanwhile", "hello"])
+
     def test_revoked(self) -> None:
         """A key that is revoked loses its stream at once."""
         federation = self.serve(listener(CAPULET))

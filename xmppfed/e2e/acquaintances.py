@@ -26,13 +26,17 @@ class Acquaintances:
 
     log = Logger()
 
-    def __init__(self, local: Local, store: TrustStore, policy: Policy, refuses: Callable[[str], str | None]) -> None:
-        """`refuses` says why somebody of a name may not speak with us, whatever it shows."""
+    def __init__(
+        self, local: Local, store: TrustStore, policy: Policy, refuses: Callable[[str], str | None], *, fixed_names: bool
+    ) -> None:
+        """`refuses` says why somebody of a name may not speak with us, whatever it shows. With `fixed_names` a key is good for
+        the one name that it is known by: that is an address, and no name on a link."""
         self.policy = policy
         self._local = local
         self._clock = local.reactor
         self._store = store
         self._refuses = refuses
+        self._fixed_names = fixed_names
 
     def judge(self, name: str, beneath: Beneath) -> Trust:
         """How a peer is known: by its certificate; without one it is at least where its name is announced. Raises
@@ -40,6 +44,13 @@ class Acquaintances:
         if name and (why := self._refuses(name)) is not None:
             raise TrustRefused(why)
         trust = judge(name, beneath.certificate, self._store, self.policy)
+        if beneath.certificate is not None and self._fixed_names:
+            known = self._store.by_key(beneath.certificate.spki_sha256)
+            if known is not None and name_key(known.name) != name_key(name):
+                text = f"{name} shows the key of {known.name}, which is another address here"
+                raise TrustRefused(
+                    f"{text}. If both are one, pin the key under that name: `xmppfedctl e2e trust pin`.", loud=True
+                )
         if beneath.certificate is not None and trust is Trust.FIRST_USE:
             problem, _ = dates_alone(beneath.certificate, moment(self._clock))
             if problem is not None:

@@ -49,6 +49,10 @@ class Nowhere:
         return None
 
 
+class _Nowhere(StreamEnded):
+    """Nobody knows where a peer is."""
+
+
 @dataclass(slots=True, eq=False)
 class _Peer:
     """One peer, and our calls to it."""
@@ -83,13 +87,14 @@ class Peers:
         whereabouts: Whereabouts,
         *,
         refuses: Callable[[str], str | None] = lambda name: None,
+        fixed_names: bool = False,
         jitter: Callable[[], float] = lambda: random.uniform(1, 2),
     ) -> None:
-        """`refuses` says why somebody of a name may not speak with us, whatever it shows. `jitter` is how many seconds pass
+        """`refuses` and `fixed_names` are those of `Acquaintances`. `jitter` is how many seconds pass
         before a call is tried again, so that two ends do not go on crossing."""
         self.address = address
         self.certificate = certificate
-        self.acquaintances = Acquaintances(local, store, policy, refuses)
+        self.acquaintances = Acquaintances(local, store, policy, refuses, fixed_names=fixed_names)
         self.strangers: Strangers = Nobody()
         self._local = local
         self._audience = audience
@@ -251,7 +256,11 @@ class Peers:
         call.addBoth(self._called, peer)
 
     async def _make_stream(self, name: str) -> object:
-        return await self._caller.call(name, self.endpoint(name))
+        try:
+            place = self.endpoint(name)
+        except StreamEnded as nowhere:
+            raise _Nowhere(str(nowhere)) from None
+        return await self._caller.call(name, place)
 
     def _called(self, result: object, peer: _Peer) -> None:
         lane, peer.call = peer.lane, None
@@ -268,6 +277,8 @@ class Peers:
         if lane.streams or lane.leaving:
             self._drain(peer)  # it has called us meanwhile
             return
+        if isinstance(error, _Nowhere) and lane.session.ledger is not None:
+            return  # it has to come to us, and may do so before the session is over
         if again and peer.tries < _TRIES:
             self._call_later(peer)
             return

@@ -76,10 +76,6 @@ class Router:
         """Route what another server sends."""
         self._enter(self._received, stanza)
 
-    def serves(self, domain: str) -> bool:
-        """Whether the domain is served here."""
-        return domain in self._domains
-
     def hold(self, stanza: Stanza, work: Coroutine[Any, Any, None]) -> None:
         """Let what comes later between the accounts of `stanza` wait until `work`, which stands for it, is done. What `work`
         raises is answered to the sender."""

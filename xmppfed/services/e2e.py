@@ -7,7 +7,7 @@ stream. Nothing that comes so is sent on to an account or to another server, and
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Container, Mapping
 from typing import Any
 
 from twisted.application.service import MultiService
@@ -46,17 +46,18 @@ class E2E(MultiService):
         store: TrustStore,
         contexts: ServerContexts | None,
         router: Router,
+        ours: Container[str],
         add_door: AddDoor,
     ) -> None:
-        """`contexts` has the certificates that the domains show; there is none only where no domain is offered. `add_door`
-        gives us a path of the HTTPS port."""
+        """`contexts` has the certificates that the domains show; there is none only where no domain is offered. `ours` are the
+        domains from which nobody comes: users there log in. `add_door` gives us a path of the HTTPS port."""
         super().__init__()
         self._local = local
         self._contexts = contexts
         self._admission = Admission()
         self.offered: dict[str, Offered] = {}
         for listener in options.listeners.values():
-            domains = [Offered(domain, listener, options.peers, local, store, router) for domain in listener.offer]
+            domains = [Offered(domain, listener, options.peers, local, store, router, ours) for domain in listener.offer]
             self.offered |= {offered.domain: offered for offered in domains}
             self._listen(listener, {offered.domain: offered.peers for offered in domains}, add_door)
         self.reload(local.trust)
@@ -106,15 +107,18 @@ class Offered:
         local: Local,
         store: TrustStore,
         router: Router,
+        ours: Container[str],
     ) -> None:
         """`endpoints` has the Twisted client endpoints of peers, by their addresses."""
         self.domain = domain
         self._endpoints = {name_key(name): endpoint for name, endpoint in endpoints.items()}
         self._allowed = frozenset(map(name_key, options.allow))
+        self._ours = ours
         self._reactor = local.reactor
         self._router = router
         self._seen: OrderedDict[str, None] = OrderedDict()
-        self.peers = Peers(local, domain, None, store, Policy(options.trust), self, self, refuses=self._refuses)
+        policy = Policy(options.trust)
+        self.peers = Peers(local, domain, None, store, policy, self, self, refuses=self._refuses, fixed_names=True)
         router.direct[domain] = self.send
 
     def _refuses(self, name: str) -> str | None:
@@ -125,21 +129,20 @@ class Offered:
             return f"{name} is not let in at {self.domain}: it is no JID"
         if jid.resource:
             return f"{name} is not let in at {self.domain}: it is the address of one resource; wanted {jid.bare}"
-        if self._router.serves(jid.domain):
+        if jid.domain in self._ours:
             return f"{name} is not let in at {self.domain}: who has an account on this server logs in"
         if self._allowed.isdisjoint((EVERYBODY, jid.domain, str(jid))) and name_key(name) not in self._endpoints:
             return f"{name} is not let in at {self.domain}: nobody has allowed it, which is what `allow` of the listener is for"
         return None
 
     def send(self, stanza: Stanza) -> bool:
-        """Send what the domain says to a peer; false when it is for somebody else. An answer to somebody who has left is
-        dropped: no other server is to hear of it."""
+        """Send what the domain says to a peer; false when it is for somebody else. An answer to somebody who has left waits as
+        long as that one can resume its session, and returns then: no other server is to hear of it."""
         name = stanza.attributes["to"]
-        key = name_key(name)
-        if key in self._endpoints or self.peers.stream(name) is not None:
-            self.peers.send(stanza, name)
-            return True
-        return key in self._seen
+        if name_key(name) not in self._endpoints and name_key(name) not in self._seen:
+            return False
+        self.peers.send(stanza, name)
+        return True
 
     # What peers say.
 
