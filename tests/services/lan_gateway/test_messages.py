@@ -218,7 +218,8 @@ class Hostile(MessageCase):
     """Everybody on the link may try anything."""
 
     def test_requests(self) -> None:
-        """Requests are refused, answers to requests that nobody made are dropped, and so is presence."""
+        """V1: requests are refused at once, and none is sent to the link, not even for capabilities; answers to requests that
+        nobody made are dropped, and so is presence."""
         juliet, romeo = self.meet()
         for type in ("get", "set", "result", "error"):
             element = Element("iq", "jabber:client", {"type": type, "id": type})
