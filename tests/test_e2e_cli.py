@@ -69,6 +69,7 @@ class Certificates(CLITestCase):
         self.assertEqual(after.spki_sha256, before.spki_sha256)
         self.assertNotEqual(after.certificate.leaf, before.certificate.leaf)
         self.assertIn("pins hold", out)
+        self.assertIn("from its next start on", out)
         self.assertEqual(len(self.commands(out)), 1)
 
     def test_new_key(self) -> None:
@@ -77,6 +78,7 @@ class Certificates(CLITestCase):
         self.done(*self.commands(out)[0][1:])
         out = self.done("e2e", "cert", "juliet@example.org", "--new-key")
         self.assertIn("refuses it until", out)
+        self.assertIn("from its next start on", out)
         first, revoke, pin = self.commands(out)
         self.assertEqual(first, pin)
         self.assertIn("has another key", self.refused(*pin[1:]))

@@ -64,6 +64,7 @@ def _cert(arguments: Namespace, _: TextIO) -> None:
     made = renew_identity(path, address, now, with_new_key=arguments.new_key)
     _print(_identity_lines(path, address, made))
     _print(_new_key_lines(address, old, made) if arguments.new_key else ["The key is the same as before: pins hold."])
+    print("A server or program that runs with the old one shows this one from its next start on.")
 
 
 def _identity_lines(path: Path, address: str, identity: Identity) -> Iterator[str]:
