@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Collection, Container, Mapping
+from collections.abc import Container, Mapping
 from functools import cached_property, partial
-from ipaddress import IPv6Address, ip_network
-from secrets import randbelow
 from typing import Any
 
 import msgspec
@@ -18,24 +16,14 @@ from twisted.internet.threads import deferToThreadPool
 
 from xmppfed import extend
 from xmppfed.assembly_e2e import EndToEnd
-from xmppfed.checks import is_origin
-from xmppfed.config import Config, GatewayOptions, GatewayServiceOptions
-from xmppfed.core.events import Pair
-from xmppfed.discovery.candidates import S2S_WEBSOCKET, XMPP_SERVER, XMPPS_SERVER
-from xmppfed.discovery.discovery import Discovery
-from xmppfed.discovery.dnssources import ServiceRecords, TextRecords
-from xmppfed.discovery.fetch import DocumentClient
+from xmppfed.assembly_federation import OtherDomains
+from xmppfed.config import Config
 from xmppfed.discovery.resolver import Resolver
-from xmppfed.discovery.sources import HostMetaDocuments, Source, StaticRoute, StaticRoutes
-from xmppfed.discovery.vouching import Vouching
-from xmppfed.errors import StanzaCondition, StanzaError
 from xmppfed.net.certificates import moment
-from xmppfed.net.dial import Dialer, WebSocketDialer
-from xmppfed.net.dialtcp import DirectTLSDialer, StartTLSDialer
 from xmppfed.net.peer import PeerCertificate, judge_presented
 from xmppfed.net.proxies import Listed, Presented, TrustedProxies
-from xmppfed.net.tls import ServerContexts, TrustRoots, strict_connection_creator, tls_endpoint
-from xmppfed.options import C2STCPOptions, FederationOptions, HTTPOptions, S2STCPOptions
+from xmppfed.net.tls import ServerContexts, TrustRoots
+from xmppfed.options import C2STCPOptions, HTTPOptions, S2STCPOptions
 from xmppfed.routing.handlers import Handlers
 from xmppfed.routing.remotes import Remotes
 from xmppfed.routing.router import Router
@@ -46,22 +34,10 @@ from xmppfed.services.c2s_ws import C2SWebSocket
 from xmppfed.services.clients import Clients
 from xmppfed.services.control import Command, Control, user_commands
 from xmppfed.services.explaining import explaining_commands
-from xmppfed.services.federation import Federation, Trust, TrustPolicy
-from xmppfed.services.gateway import (
-    WITHOUT_TLS,
-    BackendEndpoints,
-    Backends,
-    EndpointDialer,
-    Everybody,
-    Gateway,
-    nobody_vouches,
-)
 from xmppfed.services.http import HTTPService
-from xmppfed.services.intake import FIRST_LIMIT
 from xmppfed.services.login import ClientPolicy
 from xmppfed.services.publishing import published
 from xmppfed.services.registrar import Registrar
-from xmppfed.services.relay import ClientDialer, Relay
 from xmppfed.services.s2s_tcp import S2STCP
 from xmppfed.services.s2s_ws import S2SWebSocket
 from xmppfed.services.tcp import TCPService
@@ -112,17 +88,16 @@ class _Assembly:
     def __init__(self, config: Config, world: World) -> None:
         self._config = config
         self._world = world
-        self._trust = TrustRoots.load(config.trust_anchors)
+        trust = TrustRoots.load(config.trust_anchors)
         files = certificates(config)
-        self._contexts = ServerContexts(files, self._trust) if files else None
+        self._contexts = ServerContexts(files, trust) if files else None
         self._sessions, self._handlers = Sessions(config.max_sessions), Handlers()
-        self._remotes = Remotes(world.reactor, self._connect, world.timeouts)
-        self._router = Router(config.domains, self._sessions, self._remotes, self._handlers)
+        remotes = Remotes(world.reactor, lambda pair: self._others.connect(pair), world.timeouts)
+        self._router = Router(config.domains, self._sessions, remotes, self._handlers)
         self._refused: deque[str] = deque()
         known = _known(world.modules)
-        self._server = Server(
-            config, self._contexts, self._trust, self._router, world.storage, self._sessions, self._remotes, known
-        )
+        self._server = Server(config, self._contexts, trust, self._router, world.storage, self._sessions, remotes, known)
+        self._others = OtherDomains(config, world, self._server, self._contexts)
 
     def server(self) -> Server:
         """The server with all its services, in the order in which they stop: listening first, storage last."""
@@ -136,10 +111,10 @@ class _Assembly:
         if services.serve_clients:
             self._add(self._clients)
         if services.federate:
-            self._add(self._federation)
+            self._add(self._others.federation)
         if services.gateway is not None:
-            self._add(self._gateway(services.gateway))
-            self._add(self._backends)
+            self._add(self._others.gateway(services.gateway))
+            self._add(self._others.backends)
         if services.e2e is not None:
             for service in self._ends.services(services.e2e):
                 self._add(service)
@@ -173,99 +148,9 @@ class _Assembly:
         return Registrar(world.storage.accounts, world.run_in_thread, self._handlers, self._sessions, end)
 
     @cached_property
-    def _federation(self) -> Federation:
-        options, world = self._config.federation, self._world
-        dialers = {**self._dialers(), **world.dialers}
-        fetch = DocumentClient(
-            world.reactor, world.dns.addresses, self._config.allow_private_addresses, self._wrap_tls, world.timeouts
-        )
-        self._server.federation = federation = Federation(
-            world.reactor,
-            [*self._config.domains, *self._config.gateways],
-            self._remotes,
-            self._router,
-            self._discovery(options, fetch, dialers),
-            Vouching(world.reactor, fetch.get),
-            dialers,
-            self._contexts,
-            self._trust,
-            TrustPolicy(Trust(options.trust), {domain: Trust(value) for domain, value in options.trust_by_domain.items()}),
-            world.storage.accounts,
-            world.timeouts,
-            options.max_stanza_bytes,
-        )
-        return federation
-
-    @cached_property
-    def _backends(self) -> Backends:
-        """The federation with our own backends: on ways that the configuration names, and judged by nothing else."""
-        world, options, gateways = self._world, self._config.federation, self._config.gateways
-        routes = {d: StaticRoute(o.backend) for d, o in gateways.items() if is_origin(o.backend, "xmpp", "xmpps")}
-        endpoints = {domain: options.backend for domain, options in gateways.items() if domain not in routes}
-        given = (world.reactor, world.timeouts, FIRST_LIMIT)
-        dialers: dict[str, Dialer] = {
-            XMPP_SERVER: StartTLSDialer(*given),
-            XMPPS_SERVER: DirectTLSDialer(*given),
-            WITHOUT_TLS: EndpointDialer(*given),
-        }
-        anywhere = (ip_network((0, 0)), ip_network((IPv6Address(0), 0)))
-        sources: list[Source] = [StaticRoutes(routes), BackendEndpoints(endpoints)]
-        backends = Backends(
-            world.reactor,
-            Everybody(),
-            self._remotes,
-            self._router,
-            Discovery(world.reactor, sources, world.dns.addresses, anywhere, kinds=dialers, chance=randbelow),
-            Vouching(world.reactor, nobody_vouches),
-            dialers,
-            None,
-            self._trust,
-            TrustPolicy(Trust.DIALBACK_WITHOUT_VERIFIED_TLS),
-            world.storage.accounts,
-            world.timeouts,
-            options.max_stanza_bytes,
-        )
-        backends.gateways = gateways
-        return backends
-
-    @cached_property
     def _ends(self) -> EndToEnd:
         """End-to-end streams, and whom this server knows by them."""
         return EndToEnd(self._config, self._world, self._server, self._sessions, self._contexts)
-
-    def _dialers(self) -> dict[str, Dialer]:
-        """By kind of candidate: who takes streams in some way opens them so, too."""
-        services, given = self._config.services, (self._world.reactor, self._world.timeouts, FIRST_LIMIT)
-        dialers: dict[str, Dialer] = {}
-        if services.s2s_ws is not None:
-            dialers[S2S_WEBSOCKET] = WebSocketDialer(*given)
-        if services.s2s_tcp is not None:
-            dialers[XMPP_SERVER], dialers[XMPPS_SERVER] = StartTLSDialer(*given), DirectTLSDialer(*given)
-        return dialers
-
-    def _discovery(self, options: FederationOptions, fetch: DocumentClient, kinds: Collection[str]) -> Discovery:
-        """Who is asked where another domain is, in the order of DESIGN, 7."""
-        world, allowed, dns = self._world, self._config.allow_private_addresses, self._world.dns
-        routes = {domain: StaticRoute(route.url, route.addresses) for domain, route in options.static_routes.items()}
-        published: list[Source] = [HostMetaDocuments(fetch.get), ServiceRecords(dns), TextRecords(dns)]
-        sources = [*world.sources, StaticRoutes(routes), *published]
-        return Discovery(world.reactor, sources, dns.addresses, allowed, kinds=kinds, chance=randbelow)
-
-    def _wrap_tls(self, endpoint: Any, host: str) -> Any:
-        """TLS for documents, with the trust anchors of the moment: a reload makes new ones."""
-        creator = strict_connection_creator(host, self._server.trust, self._world.reactor)
-        return tls_endpoint(self._world.reactor, endpoint, creator)
-
-    def _connect(self, pair: Pair) -> None:
-        """The way to another domain, if a service knows one."""
-        if pair.to in self._config.gateways:
-            self._backends.connect(pair)
-            return
-        if self._server.federation is not None:
-            self._server.federation.connect(pair)
-            return
-        text = "This server does not federate: its configuration has neither [services.s2s_ws] nor [services.s2s_tcp]."
-        self._remotes.failed(pair, StanzaError(StanzaCondition.REMOTE_SERVER_NOT_FOUND, text=text))
 
     # The parts.
 
@@ -283,10 +168,10 @@ class _Assembly:
             http.take(c2s)
             for domain, gateway in self._config.gateways.items():
                 if gateway.clients:
-                    self._add(relay := self._relay(domain, gateway, services.c2s_ws.max_stanza_bytes))
+                    self._add(relay := self._others.relay(domain, gateway, services.c2s_ws.max_stanza_bytes))
                     http.relay(domain, relay)
         if services.s2s_ws is not None:
-            self._add(s2s := S2SWebSocket(self._federation))
+            self._add(s2s := S2SWebSocket(self._others.federation))
             http.take(s2s)
 
     def _c2s_tcp(self, options: C2STCPOptions) -> C2STCP:
@@ -296,8 +181,9 @@ class _Assembly:
         return service
 
     def _s2s_tcp(self, options: S2STCPOptions) -> S2STCP:
-        service = S2STCP(self._federation, self._world.reactor)
-        self._listen(service, options, self._federation.domains)
+        federation = self._others.federation
+        service = S2STCP(federation, self._world.reactor)
+        self._listen(service, options, federation.domains)
         return service
 
     def _listen(self, service: TCPService, options: C2STCPOptions | S2STCPOptions, domains: Container[str]) -> None:
@@ -323,16 +209,6 @@ class _Assembly:
 
     def _judge_presented(self, presented: Presented) -> PeerCertificate:
         return judge_presented(presented.leaf, presented.chain, self._server.trust.store(), moment(self._world.reactor))
-
-    def _gateway(self, options: GatewayServiceOptions) -> Gateway:
-        gateway = Gateway(self._backends, self._world.reactor, Listed.of(options.peers))
-        gateway.listen_for_backends(options.endpoint, self._contexts if options.tls else None)
-        return gateway
-
-    def _relay(self, domain: str, options: GatewayOptions, limit: int) -> Relay:
-        world = self._world
-        dial = ClientDialer(world.reactor, world.timeouts, domain, options.clients, options.proxy_protocol, self._trust)
-        return Relay(domain, dial, world.reactor, world.timeouts, limit)
 
     def _add_modules(self) -> None:
         host = extend.Host(
