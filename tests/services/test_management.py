@@ -569,6 +569,22 @@ class Incoming(S2SCase):
         self.assertEqual(came, [f"<resumed xmlns='{NS}' previd='{id}' h='1'/>"])
         self.assertEqual(self.policy.remotes.waiting(), [])  # it is being connected to: the new stream goes one way
 
+    def test_stands_full(self) -> None:
+        """What found no room on the former stream goes on the new one, also when all before it had arrived."""
+        self.policy.resumption.timeouts = Timeouts(hibernation_stanzas=3)
+        former, id = self.managed(THEIRS, BIDI)
+        self.say(former, message())
+        self.client.take("message")
+        for _ in range(4):
+            self.write(self.client)
+        self.assertEqual(sum(text.startswith("<message") for text in former.take()), 3)
+        peer = self.dial(self.issue())
+        self.say(peer, opening(), BIDI, external(), opening())
+        came = self.say(peer, f"<resume xmlns='{NS}' previd='{id}' h='3'/>")
+        self.assertEqual([text.partition(" ")[0] for text in former.take()], ["<stream:error", "<close"])
+        self.assertEqual([text.partition(" ")[0] for text in came], ["<resumed", "<message"])
+        self.say(peer, a(4))
+
     def test_forged(self) -> None:
         """An id that nobody has, and that of another domain's session, are not found; the session is not touched."""
         peer, id = self.managed()

@@ -119,9 +119,9 @@ class Management:
         held, handled = session.settle()
         self.ledger, self._session = session.ledger, session
         self._resumption.attach(session, self)
-        self._resumed()
-        if replaced is not None:
+        if replaced is not None:  # before anything that waits could go there, where nothing is counted any more
             replaced.fail(StreamError(StreamCondition.CONFLICT, "The session of this stream was resumed on another."))
+        self._resumed()
         self._resumption.remotes.release(held, handled, known=True)
 
     def _refused(self, session: Session, *, known: bool, busy: bool) -> None:
