@@ -353,6 +353,23 @@ class Deaf(Managed):
     acknowledges = False
 
 
+class Resumable(Managed):
+    """It acknowledges nothing, and gives an id; its streams go both ways."""
+
+    offer = "<bidi xmlns='urn:xmpp:features:bidi'/>" + EXTERNAL
+    acknowledges = False
+
+    def text(self, text: str) -> None:
+        """Agrees to everything."""
+        if text.startswith("<enable "):
+            self.send(f"<enabled xmlns='{NS}' id='their-session' resume='true'/>")
+        else:
+            super().text(text)
+
+    def closing(self) -> None:
+        """Takes its time."""
+
+
 class Outgoing(S2SCase):
     """Servers of others that we reach."""
 
@@ -479,6 +496,13 @@ class Outgoing(S2SCase):
         self.network.pump()
         self.assertEqual(len(listener.peer.bodies), 5)
         self.assertEqual(len(listener.peers), 1)
+
+    def test_we_stop(self) -> None:
+        """What lacks its acknowledgement when we stop returns to its sender, also where the session could be resumed."""
+        self.reached(Resumable)
+        self.policy.stopService()
+        self.federation.advance(5)
+        self.assertIn("shutting down", self.bounced(self.client)[1])
 
     def test_deaf(self) -> None:
         """A server that answers everything but this is asked again, and left after the third time: what it may have got is sent
