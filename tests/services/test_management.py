@@ -504,6 +504,27 @@ class Outgoing(S2SCase):
         self.federation.advance(5)
         self.assertIn("shutting down", self.bounced(self.client)[1])
 
+    def test_asked_once_more(self) -> None:
+        """A server that is still busy with what it was sent is asked again after a while, though nothing new is sent."""
+
+        class Busy(Managed):
+            handled = 0
+
+            def text(self, text: str) -> None:
+                if text == REQUEST:
+                    self.send(a(self.handled))
+                    self.handled = len(self.stanzas)
+                else:
+                    super().text(text)
+
+        self.policy.resumption.timeouts = Timeouts(hibernation_stanzas=3)
+        listener = self.reached(Busy)
+        for _ in range(4):
+            self.write(self.client)
+        self.assertEqual((len(listener.peer.bodies), self.asked(listener.peer)), (3, 1))
+        self.federation.advance(10)
+        self.assertEqual((len(listener.peer.bodies), self.asked(listener.peer)), (5, 4))
+
     def test_deaf(self) -> None:
         """A server that answers everything but this is asked again, and left after the third time: what it may have got is sent
         once more on the next stream."""

@@ -178,6 +178,8 @@ class Management:
         _cancel(self._listening)
         self._listening = None
         self._missed = 0
+        if self._asking is None and self.unacknowledged:  # it has not handled all yet, and perhaps nothing follows
+            self._asking = self._resumption.clock.callLater(self._resumption.timeouts.acknowledgement, self._ask)
 
     def _ask(self) -> None:
         _cancel(self._asking)
