@@ -525,6 +525,20 @@ class Outgoing(S2SCase):
         self.federation.advance(10)
         self.assertEqual((len(listener.peer.bodies), self.asked(listener.peer)), (5, 4))
 
+    def test_speaks_while_we_close(self) -> None:
+        """What a server says until it closes as well counts: it is told so when the session goes on, and need not say it
+        again."""
+        listener = self.reached(Resumable)
+        former = listener.peer
+        self.say(former, a(1))
+        (outgoing,) = self.policy.streams
+        outgoing._expired()
+        self.network.pump()
+        self.say(former, message())
+        self.client.take("message")
+        self.say(former, CLOSE)
+        self.assertIn(f"<resume xmlns='{NS}' h='1' previd='their-session'/>", listener.peer.messages)
+
     def test_deaf(self) -> None:
         """A server that answers everything but this is asked again, and left after the third time: what it may have got is sent
         once more on the next stream."""

@@ -12,6 +12,7 @@ from twisted.logger import Logger
 from xmppfed.core.events import Managed, Pair, Resumed, ResumptionFailed
 from xmppfed.core.ledger import REQUEST, Ledger
 from xmppfed.core.negotiation.sm import InitiatingSM, ReceivingSM
+from xmppfed.core.stream import State
 from xmppfed.errors import StreamCondition, StreamError
 from xmppfed.net.connection import Connection
 from xmppfed.services.resumption import Resumption, Session
@@ -159,13 +160,14 @@ class Management:
             self._asking = self._resumption.clock.callLater(limits.acknowledgement, self._ask)
 
     def ended(self, *, gone: bool) -> bool:
-        """Nothing can be sent on the stream any more. False as long as the peer may still acknowledge what was: unless it is
-        `gone`."""
+        """Nothing can be sent on the stream any more. False as long as the peer may still acknowledge what was, or say something
+        that is to be counted: unless it is `gone`."""
         ledger = self.ledger
         if ledger is None:
             self._release_claim()
             return True
-        if ledger.unacknowledged and not gone:
+        speaks = self._connection is not None and self._connection.stream.state is State.CLOSING
+        if not gone and (ledger.unacknowledged or speaks):
             return False
         session = self._session
         self._detach()
