@@ -373,6 +373,8 @@ class Resumable(Managed):
 class Outgoing(S2SCase):
     """Servers of others that we reach."""
 
+    routes = {THEIRS: ("127.0.9.1",), THIRD: ("127.0.9.3",)}
+
     def setUp(self) -> None:
         super().setUp()
         self.client = self.juliet()
@@ -538,6 +540,28 @@ class Outgoing(S2SCase):
         self.client.take("message")
         self.say(former, CLOSE)
         self.assertIn(f"<resume xmlns='{NS}' h='1' previd='their-session'/>", listener.peer.messages)
+
+    def test_another_pair_before_the_answer(self) -> None:
+        """What goes to a domain that the server proves meanwhile waits for the answer as well: it is counted."""
+
+        class Claims(Resumable):
+            def text(self, text: str) -> None:
+                if text.startswith("<enable "):
+                    self.send(f"<db:result xmlns:db='jabber:server:dialback' from='{THIRD}' to='{OURS}'>key</db:result>")
+                else:
+                    super().text(text)
+
+        self.listen(DialbackScript, "127.0.9.3", self.issue(THIRD))
+        listener = self.listen(Claims)
+        self.write(self.client)
+        self.write(self.client, f"prince@{THIRD}")
+        self.assertEqual(listener.peer.bodies, [])
+        listener.peer.send(f"<enabled xmlns='{NS}'/>")
+        self.network.pump()
+        self.write(self.client, f"prince@{THIRD}")
+        self.say(listener.peer, a(len(listener.peer.bodies)))
+        self.assertEqual(len(listener.peers), 1)
+        self.assertNotIn("<stream:error", "".join(listener.peer.messages))
 
     def test_deaf(self) -> None:
         """A server that answers everything but this is asked again, and left after the third time: what it may have got is sent
