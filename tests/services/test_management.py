@@ -30,6 +30,7 @@ from tests.services.s2s import (
     result,
     stream_error,
 )
+from xmppfed.core.events import Pair
 from xmppfed.core.ledger import NS, REQUEST
 from xmppfed.core.stanza import Stanza
 from xmppfed.core.tree import parse_tree
@@ -562,6 +563,20 @@ class Outgoing(S2SCase):
         self.say(listener.peer, a(len(listener.peer.bodies)))
         self.assertEqual(len(listener.peers), 1)
         self.assertNotIn("<stream:error", "".join(listener.peer.messages))
+
+    def test_acknowledged_for_nothing(self) -> None:
+        """Who acknowledges the same again and again costs little: no pair is looked at as long as nothing can wait for room."""
+        self.policy.resumption.timeouts = Timeouts(hibernation_stanzas=2)
+        listener = self.reached(Deaf)
+        freed: list[Pair] = []
+        self.patch(self.policy.remotes, "freed", freed.append)
+        self.say(listener.peer, a(0), a(0))
+        self.write(self.client)
+        self.write(self.client)
+        self.say(listener.peer, a(0), a(0))
+        self.assertEqual(freed, [])
+        self.say(listener.peer, a(1), a(1))
+        self.assertEqual(freed, [Pair(OURS, THEIRS)])
 
     def test_deaf(self) -> None:
         """A server that answers everything but this is asked again, and left after the third time: what it may have got is sent
