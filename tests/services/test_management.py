@@ -578,6 +578,25 @@ class Outgoing(S2SCase):
         self.say(listener.peer, a(1), a(1))
         self.assertEqual(freed, [Pair(OURS, THEIRS)])
 
+    def test_lies_about_a_session(self) -> None:
+        """A session with whose figures nothing can be done is asked for once, and not until it expires: the next stream has a new
+        one."""
+
+        class Lies(Resumable):
+            def text(self, text: str) -> None:
+                if text.startswith("<resume "):
+                    self.send(f"<resumed xmlns='{NS}' h='99' previd='their-session'/>")
+                else:
+                    super().text(text)
+
+        listener = self.reached(Lies)
+        listener.peer.abort()
+        self.federation.advance(5)
+        self.assertIn("You acknowledged 99 stanzas", self.bounced(self.client)[1])
+        self.write(self.client, body="<body>second</body>")
+        self.assertEqual((len(listener.peers), listener.peer.bodies), (3, ["second"]))
+        self.say(listener.peer, a(1))
+
     def test_deaf(self) -> None:
         """A server that answers everything but this is asked again, and left after the third time: what it may have got is sent
         once more on the next stream."""
