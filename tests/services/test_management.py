@@ -30,6 +30,7 @@ from tests.services.s2s import (
     result,
     stream_error,
 )
+from xmppfed.core.events import Pair
 from xmppfed.core.ledger import NS, REQUEST
 from xmppfed.core.stanza import Stanza
 from xmppfed.core.tree import parse_tree
@@ -353,8 +354,27 @@ class Deaf(Managed):
     acknowledges = False
 
 
+class Resumable(Managed):
+    """It acknowledges nothing, and gives an id; its streams go both ways."""
+
+    offer = "<bidi xmlns='urn:xmpp:features:bidi'/>" + EXTERNAL
+    acknowledges = False
+
+    def text(self, text: str) -> None:
+        """Agrees to everything."""
+        if text.startswith("<enable "):
+            self.send(f"<enabled xmlns='{NS}' id='their-session' resume='true'/>")
+        else:
+            super().text(text)
+
+    def closing(self) -> None:
+        """Takes its time."""
+
+
 class Outgoing(S2SCase):
     """Servers of others that we reach."""
+
+    routes = {THEIRS: ("127.0.9.1",), THIRD: ("127.0.9.3",)}
 
     def setUp(self) -> None:
         super().setUp()
@@ -480,6 +500,103 @@ class Outgoing(S2SCase):
         self.assertEqual(len(listener.peer.bodies), 5)
         self.assertEqual(len(listener.peers), 1)
 
+    def test_we_stop(self) -> None:
+        """What lacks its acknowledgement when we stop returns to its sender, also where the session could be resumed."""
+        self.reached(Resumable)
+        self.policy.stopService()
+        self.federation.advance(5)
+        self.assertIn("shutting down", self.bounced(self.client)[1])
+
+    def test_asked_once_more(self) -> None:
+        """A server that is still busy with what it was sent is asked again after a while, though nothing new is sent."""
+
+        class Busy(Managed):
+            handled = 0
+
+            def text(self, text: str) -> None:
+                if text == REQUEST:
+                    self.send(a(self.handled))
+                    self.handled = len(self.stanzas)
+                else:
+                    super().text(text)
+
+        self.policy.resumption.timeouts = Timeouts(hibernation_stanzas=3)
+        listener = self.reached(Busy)
+        for _ in range(4):
+            self.write(self.client)
+        self.assertEqual((len(listener.peer.bodies), self.asked(listener.peer)), (3, 1))
+        self.federation.advance(10)
+        self.assertEqual((len(listener.peer.bodies), self.asked(listener.peer)), (5, 4))
+
+    def test_speaks_while_we_close(self) -> None:
+        """What a server says until it closes as well counts: it is told so when the session goes on, and need not say it
+        again."""
+        listener = self.reached(Resumable)
+        former = listener.peer
+        self.say(former, a(1))
+        (outgoing,) = self.policy.streams
+        outgoing._expired()
+        self.network.pump()
+        self.say(former, message())
+        self.client.take("message")
+        self.say(former, CLOSE)
+        self.assertIn(f"<resume xmlns='{NS}' h='1' previd='their-session'/>", listener.peer.messages)
+
+    def test_another_pair_before_the_answer(self) -> None:
+        """What goes to a domain that the server proves meanwhile waits for the answer as well: it is counted."""
+
+        class Claims(Resumable):
+            def text(self, text: str) -> None:
+                if text.startswith("<enable "):
+                    self.send(f"<db:result xmlns:db='jabber:server:dialback' from='{THIRD}' to='{OURS}'>key</db:result>")
+                else:
+                    super().text(text)
+
+        self.listen(DialbackScript, "127.0.9.3", self.issue(THIRD))
+        listener = self.listen(Claims)
+        self.write(self.client)
+        self.write(self.client, f"prince@{THIRD}")
+        self.assertEqual(listener.peer.bodies, [])
+        listener.peer.send(f"<enabled xmlns='{NS}'/>")
+        self.network.pump()
+        self.write(self.client, f"prince@{THIRD}")
+        self.say(listener.peer, a(len(listener.peer.bodies)))
+        self.assertEqual(len(listener.peers), 1)
+        self.assertNotIn("<stream:error", "".join(listener.peer.messages))
+
+    def test_acknowledged_for_nothing(self) -> None:
+        """Who acknowledges the same again and again costs little: no pair is looked at as long as nothing can wait for room."""
+        self.policy.resumption.timeouts = Timeouts(hibernation_stanzas=2)
+        listener = self.reached(Deaf)
+        freed: list[Pair] = []
+        self.patch(self.policy.remotes, "freed", freed.append)
+        self.say(listener.peer, a(0), a(0))
+        self.write(self.client)
+        self.write(self.client)
+        self.say(listener.peer, a(0), a(0))
+        self.assertEqual(freed, [])
+        self.say(listener.peer, a(1), a(1))
+        self.assertEqual(freed, [Pair(OURS, THEIRS)])
+
+    def test_lies_about_a_session(self) -> None:
+        """A session with whose figures nothing can be done is asked for once, and not until it expires: the next stream has a new
+        one."""
+
+        class Lies(Resumable):
+            def text(self, text: str) -> None:
+                if text.startswith("<resume "):
+                    self.send(f"<resumed xmlns='{NS}' h='99' previd='their-session'/>")
+                else:
+                    super().text(text)
+
+        listener = self.reached(Lies)
+        listener.peer.abort()
+        self.federation.advance(5)
+        self.assertIn("You acknowledged 99 stanzas", self.bounced(self.client)[1])
+        self.write(self.client, body="<body>second</body>")
+        self.assertEqual((len(listener.peers), listener.peer.bodies), (3, ["second"]))
+        self.say(listener.peer, a(1))
+
     def test_deaf(self) -> None:
         """A server that answers everything but this is asked again, and left after the third time: what it may have got is sent
         once more on the next stream."""
@@ -568,6 +685,22 @@ class Incoming(S2SCase):
         self.assertEqual(stream_error(former.take()[-2:])[0], "conflict")
         self.assertEqual(came, [f"<resumed xmlns='{NS}' previd='{id}' h='1'/>"])
         self.assertEqual(self.policy.remotes.waiting(), [])  # it is being connected to: the new stream goes one way
+
+    def test_stands_full(self) -> None:
+        """What found no room on the former stream goes on the new one, also when all before it had arrived."""
+        self.policy.resumption.timeouts = Timeouts(hibernation_stanzas=3)
+        former, id = self.managed(THEIRS, BIDI)
+        self.say(former, message())
+        self.client.take("message")
+        for _ in range(4):
+            self.write(self.client)
+        self.assertEqual(sum(text.startswith("<message") for text in former.take()), 3)
+        peer = self.dial(self.issue())
+        self.say(peer, opening(), BIDI, external(), opening())
+        came = self.say(peer, f"<resume xmlns='{NS}' previd='{id}' h='3'/>")
+        self.assertEqual([text.partition(" ")[0] for text in former.take()], ["<stream:error", "<close"])
+        self.assertEqual([text.partition(" ")[0] for text in came], ["<resumed", "<message"])
+        self.say(peer, a(4))
 
     def test_forged(self) -> None:
         """An id that nobody has, and that of another domain's session, are not found; the session is not touched."""

@@ -12,6 +12,7 @@ from twisted.logger import Logger
 from xmppfed.core.events import Managed, Pair, Resumed, ResumptionFailed
 from xmppfed.core.ledger import REQUEST, Ledger
 from xmppfed.core.negotiation.sm import InitiatingSM, ReceivingSM
+from xmppfed.core.stream import State
 from xmppfed.errors import StreamCondition, StreamError
 from xmppfed.net.connection import Connection
 from xmppfed.services.resumption import Resumption, Session
@@ -119,9 +120,9 @@ class Management:
         held, handled = session.settle()
         self.ledger, self._session = session.ledger, session
         self._resumption.attach(session, self)
-        self._resumed()
-        if replaced is not None:
+        if replaced is not None:  # before anything that waits could go there, where nothing is counted any more
             replaced.fail(StreamError(StreamCondition.CONFLICT, "The session of this stream was resumed on another."))
+        self._resumed()
         self._resumption.remotes.release(held, handled, known=True)
 
     def _refused(self, session: Session, *, known: bool, busy: bool) -> None:
@@ -159,13 +160,14 @@ class Management:
             self._asking = self._resumption.clock.callLater(limits.acknowledgement, self._ask)
 
     def ended(self, *, gone: bool) -> bool:
-        """Nothing can be sent on the stream any more. False as long as the peer may still acknowledge what was: unless it is
-        `gone`."""
+        """Nothing can be sent on the stream any more. False as long as the peer may still acknowledge what was, or say something
+        that is to be counted: unless it is `gone`."""
         ledger = self.ledger
         if ledger is None:
             self._release_claim()
             return True
-        if ledger.unacknowledged and not gone:
+        speaks = self._connection is not None and self._connection.stream.state is State.CLOSING
+        if not gone and (ledger.unacknowledged or speaks):
             return False
         session = self._session
         self._detach()
@@ -178,6 +180,8 @@ class Management:
         _cancel(self._listening)
         self._listening = None
         self._missed = 0
+        if self._asking is None and self.unacknowledged:  # it has not handled all yet, and perhaps nothing follows
+            self._asking = self._resumption.clock.callLater(self._resumption.timeouts.acknowledgement, self._ask)
 
     def _ask(self) -> None:
         _cancel(self._asking)

@@ -106,8 +106,10 @@ class Outgoing:
         federation.streams.add(self)
 
     def carry(self) -> None:
-        """The stanzas of the pair go this way."""
+        """The stanzas of the pair go this way, and those to what the server has proved meanwhile."""
         self._way.open(self._pair)
+        for pair in self._proved.pairs:
+            self._pair_proved(pair)
 
     @property
     def mechanism(self) -> str:
@@ -189,7 +191,8 @@ class Outgoing:
         self._ready()
 
     def _pair_proved(self, pair: Pair) -> None:
-        self._way.open(Pair(pair.to, pair.sender))
+        if self._waiting is None:  # nothing is sent before the stream is ready
+            self._way.open(Pair(pair.to, pair.sender))
 
     def _expired(self) -> None:
         """The next stanza makes another stream, whose certificate is judged then."""

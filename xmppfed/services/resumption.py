@@ -141,7 +141,7 @@ class Resumption:
         reach us. It tries only after a while.
         """
         if self._stopped:
-            self.forget(session)
+            self._remove(session)
             return False
         session.holder = None
         session.until = self.clock.seconds() + self.timeouts.hibernation

@@ -21,7 +21,7 @@ UNANNOUNCED = 262_144
 class Way:
     """Takes the stanzas of its `pairs` as long as the stream stands."""
 
-    __slots__ = ("_connection", "_management", "_remotes", "closing", "pairs")
+    __slots__ = ("_connection", "_filled", "_management", "_remotes", "closing", "pairs")
 
     def __init__(self, remotes: Remotes, connection: Connection[Any], management: Management) -> None:
         self._remotes = remotes
@@ -29,6 +29,7 @@ class Way:
         self._management = management
         if isinstance(connection.stream.framing, MessageFraming):
             connection.stream.peer_limit = UNANNOUNCED
+        self._filled = False  # something waits for room
         self.pairs: list[Pair] = []
         self.closing = False  # nothing is sent any more; acknowledgements may still come
 
@@ -45,6 +46,7 @@ class Way:
         for the peer returns to its sender."""
         ledger = self._connection.stream.ledger
         if ledger is not None and ledger.full:
+            self._filled = True
             return False
         try:
             sent = self._connection.send(stanza)
@@ -61,8 +63,11 @@ class Way:
         if self.closing:
             self.close(gone=False)
             return
-        for pair in list(self.pairs):
-            self._remotes.freed(pair)
+        ledger = self._connection.stream.ledger
+        if self._filled and ledger is not None and not ledger.full:  # the pairs may be many, and nothing bounds what is said
+            self._filled = False
+            for pair in list(self.pairs):
+                self._remotes.freed(pair)
 
     def close(self, *, gone: bool) -> None:
         """Nothing goes this way any more. What lacks its acknowledgement may still get it, unless the peer is `gone`."""

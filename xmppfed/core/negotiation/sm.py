@@ -158,7 +158,11 @@ class InitiatingSM(_Managing):
             return
         if element.get("previd") != ledger.id:
             raise StreamError(StreamCondition.POLICY_VIOLATION, "Found <resumed/> for another session than we asked for.")
-        ledger.acknowledge(element.get("h"))
+        try:
+            ledger.acknowledge(element.get("h"))
+        except StreamError:  # it would be no better on the next stream
+            stream.emit(ResumptionFailed(ledger, known=False, busy=False))
+            raise
         stream.ledger = ledger
         stream.emit(Resumed(ledger))
 
