@@ -585,6 +585,27 @@ class Breaking(EndsCase):
         assert other.ledger is not None
         self.assertEqual(len(other.ledger.unacknowledged), 0)
 
+    def test_busy(self) -> None:
+        """A peer that had not handled everything when it was asked is asked once more, though nothing else is said."""
+        juliet, romeo = self.talking()
+        [ours], [theirs] = juliet.peers.streams(), romeo.peers.streams()
+        assert ours.ledger is not None
+        assert theirs.ledger is not None
+        handled = [theirs.ledger.handled]
+
+        def late(stream: Any, element: object) -> None:
+            stream.write(f"<a xmlns='urn:xmpp:sm:3' h='{handled[-1]}'/>")
+            handled.append(theirs.ledger.handled)
+
+        for feature in theirs.connection.stream._features:
+            if "{urn:xmpp:sm:3}r" in feature.tags:
+                self.patch(feature, "receive", late)
+        juliet.say("1", ROMEO)
+        self.network.advance(1.5)
+        self.assertEqual(len(ours.ledger.unacknowledged), 1)
+        self.network.advance(1.5)
+        self.assertEqual(len(ours.ledger.unacknowledged), 0)
+
     def test_silent(self) -> None:
         """A wire that was cut without a word is noticed by what is not acknowledged."""
         juliet, romeo = self.talking()

@@ -67,9 +67,12 @@ class Asking(Patience):
             self.start()
 
     def answered(self) -> None:
-        """The peer has said how much."""
+        """The peer has said how much; whoever has not handled everything is asked again."""
         self._missed = 0
         self._cancel()
+        ledger = self._connection.stream.ledger
+        if ledger is not None and ledger.unacknowledged:
+            self.start()
 
     def stop(self) -> None:
         """The stream has ended."""
