@@ -6,8 +6,6 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from twisted.internet.interfaces import IDelayedCall
-
 from xmppfed.core.ledger import Ledger
 from xmppfed.core.stanza import Stanza
 from xmppfed.e2e.trust import Trust
@@ -68,10 +66,6 @@ class Host(Protocol):
     async def names_at(self, address: str) -> Collection[str] | None:
         """Who is announced at an IP address; None when anybody may come from anywhere. Raises TrustRefused when nobody may
         come from there."""
-        ...
-
-    def later(self, seconds: float, act: Callable[[], object]) -> IDelayedCall:
-        """Have something done in so many seconds."""
         ...
 
     def new_ledger(self, id: str) -> Ledger:

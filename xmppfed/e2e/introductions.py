@@ -6,7 +6,7 @@ known is one to the end that calls. A stranger can pair, soon, and nothing else;
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
@@ -298,10 +298,6 @@ class Introductions:
         """See `Host.names_at`."""
         return await self._home.names_at(address)
 
-    def later(self, seconds: float, act: Callable[[], object]) -> IDelayedCall:
-        """See `Host.later`."""
-        return self._home.later(seconds, act)
-
     def new_ledger(self, id: str) -> Ledger:
         """See `Host.new_ledger`: the session goes on when they have paired."""
         return self._home.new_ledger(id)
@@ -325,7 +321,7 @@ class Introductions:
             return
         seconds = self._local.timeouts.authentication
         late = StreamError(StreamCondition.CONNECTION_TIMEOUT, f"Not paired within {seconds:.0f} seconds.")
-        self._strangers[stream] = self.later(seconds, lambda: stream.end(late))
+        self._strangers[stream] = stream.connection.later(seconds, stream.end, late)
         if len(self._strangers) > _MOST:
             stream.end(StreamError(StreamCondition.POLICY_VIOLATION, "There are too many strangers already."))
 

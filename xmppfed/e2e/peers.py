@@ -152,11 +152,6 @@ class Peers:
                 raise
             return host, Trust.STRANGER
 
-    def later(self, seconds: float, act: Callable[[], object]) -> IDelayedCall:
-        """See `Host.later`."""
-        call: IDelayedCall = self._local.reactor.callLater(seconds, act)
-        return call
-
     def new_ledger(self, id: str) -> Ledger:
         """See `Host.new_ledger`."""
         return new_ledger(id, self._local.timeouts)

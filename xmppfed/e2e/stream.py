@@ -6,11 +6,9 @@ The stream that comes before TLS and the one under it are two streams (RFC 6120,
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from xmppfed.core.events import (
@@ -36,9 +34,10 @@ from xmppfed.core.stanza import Stanza
 from xmppfed.core.stream import State
 from xmppfed.e2e.features import may_be_plain, receiving_features
 from xmppfed.e2e.host import Beneath, Choose, Host, StreamEnded
-from xmppfed.e2e.patience import Asking, Patience
+from xmppfed.e2e.patience import Patience
 from xmppfed.e2e.trust import Trust, TrustRefused, bare_name, name_key, same
 from xmppfed.errors import SASLCondition, SASLError, StanzaCondition, StanzaError, StreamCondition, StreamError
+from xmppfed.net.asking import Asking
 from xmppfed.net.connection import Connection
 from xmppfed.net.gathering import Gathering
 from xmppfed.net.websocketwire import printable
@@ -83,8 +82,8 @@ class PeerStream:
         self.failed = False
         """Ended by an error of either end: what was sent before may not have been read."""
         self._second = self._said = 0  # stanzas within the second
-        self._introduction = Patience(self._later, self._introduce)
-        self._asking = Asking(self._later, connection)
+        self._introduction = Patience(connection, self._introduce)
+        self._asking = Asking(connection)
         self._stands = False
         self._ended = False
         self._external = ReceivingSASL(("EXTERNAL",), lambda _: ExternalServer())
@@ -121,8 +120,8 @@ class PeerStream:
         if not self._stands or self._ended or (self.ledger is not None and self.ledger.full):
             return False
         sent = self.connection.send(stanza)
-        if sent and self.ledger is not None:
-            self._asking.sent(self.ledger)
+        if sent:
+            self._asking.sent()
         return sent
 
     @property
@@ -308,10 +307,6 @@ class PeerStream:
         self.log.info("stream with {peer} stands: {trust}", peer=self._shown, trust=self.trust.value)
         self.host.established(self)
         self._settle(True)
-
-    def _later(self, seconds: float, act: Callable[[], object]) -> IDelayedCall:
-        assert self.host is not None  # it was chosen
-        return self.host.later(seconds, act)
 
     # What the peer says.
 

@@ -104,6 +104,10 @@ class Connection(Generic[OwnerType]):
         """The time on the clock of this connection."""
         return self._clock.seconds()
 
+    def later(self, seconds: float, act: Callable[..., object], *arguments: object) -> IDelayedCall:
+        """Have something done in so many seconds; nobody but the caller stops it."""
+        return self._clock.callLater(seconds, act, *arguments)
+
     def silent_since(self, moment: float) -> bool:
         """Whether no sign of life has come since then."""
         return self._heard < moment

@@ -6,14 +6,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any
 
-from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from xmppfed.core.events import Managed, Pair, Resumed, ResumptionFailed
-from xmppfed.core.ledger import REQUEST, Ledger
+from xmppfed.core.ledger import Ledger
 from xmppfed.core.negotiation.sm import InitiatingSM, ReceivingSM
 from xmppfed.core.stream import State
 from xmppfed.errors import StreamCondition, StreamError
+from xmppfed.net.asking import Asking
 from xmppfed.net.connection import Connection
 from xmppfed.services.resumption import Resumption, Session
 
@@ -29,14 +29,11 @@ class Management:
         "_began",
         "_connection",
         "_found",
-        "_listening",
-        "_missed",
         "_opens",
         "_proved",
         "_resumed",
         "_resumption",
         "_session",
-        "_unasked",
         "ledger",
     )
 
@@ -50,15 +47,13 @@ class Management:
         self._resumed: Callable[[], None] = lambda: None
         self._session: Session | None = None
         self._found: dict[Ledger, Session] = {}  # to be resumed
-        self._asking: IDelayedCall | None = None  # to ask for acknowledgements
-        self._listening: IDelayedCall | None = None  # to the answer
-        self._unasked = 0  # stanzas sent since we last asked
-        self._missed = 0  # times that we asked and got no answer
+        self._asking: Asking | None = None
         self.ledger: Ledger | None = None
 
     def serve(self, connection: Connection[Any], proved: Collection[Pair], resumed: Callable[[], None]) -> None:
         """The stream, the pairs that its peer has proved by now, and what to do before a former session goes on."""
         self._connection = connection
+        self._asking = Asking(connection)
         self._proved = proved
         self._resumed = resumed
 
@@ -149,15 +144,9 @@ class Management:
 
     def sent(self, sendings: int) -> None:
         """A stanza went out that had been sent so often before: ask for acknowledgement after some, or after a while."""
-        ledger, limits = self.ledger, self._resumption.timeouts
-        if ledger is None:  # it was one too many for a peer that does not read, and the connection was cut
-            return
-        ledger.unacknowledged[-1].sendings += sendings
-        self._unasked += 1
-        if self._unasked >= limits.acknowledgement_stanzas or ledger.full:
-            self._ask()
-        elif self._asking is None:
-            self._asking = self._resumption.clock.callLater(limits.acknowledgement, self._ask)
+        if self.ledger is not None and self._asking is not None:
+            self.ledger.unacknowledged[-1].sendings += sendings
+            self._asking.sent()
 
     def ended(self, *, gone: bool) -> bool:
         """Nothing can be sent on the stream any more. False as long as the peer may still acknowledge what was, or say something
@@ -177,43 +166,13 @@ class Management:
 
     def acknowledged(self) -> None:
         """The peer has answered."""
-        _cancel(self._listening)
-        self._listening = None
-        self._missed = 0
-        if self._asking is None and self.unacknowledged:  # it has not handled all yet, and perhaps nothing follows
-            self._asking = self._resumption.clock.callLater(self._resumption.timeouts.acknowledgement, self._ask)
-
-    def _ask(self) -> None:
-        _cancel(self._asking)
-        self._unasked, self._asking = 0, None
-        connection, ledger = self._connection, self.ledger
-        if connection is None or ledger is None or not ledger.unacknowledged:
-            return
-        connection.stream.write(REQUEST)
-        connection.flush()
-        if self._listening is None:
-            silence, now = self._resumption.timeouts.acknowledgement_silence, connection.now()
-            self._listening = self._resumption.clock.callLater(silence, self._unanswered, now)
-
-    def _unanswered(self, since: float) -> None:
-        """A peer that says something else is slow, and asked again, some times; one that says nothing is behind a wire that was
-        cut without a word."""
-        self._listening = None
-        self._missed += 1
-        if self._connection is None:
-            return
-        if self._connection.silent_since(since):
-            self._connection.cut("nothing came after an acknowledgement was asked for")
-        elif self._missed >= self._resumption.timeouts.acknowledgements_missed:
-            self._connection.cut(f"{self._missed} times an acknowledgement was asked for, and none came")
-        else:
-            self._ask()
+        if self._asking is not None:
+            self._asking.answered()
 
     def _detach(self) -> None:
-        for call in (self._asking, self._listening):
-            _cancel(call)
-        self._asking = self._listening = self.ledger = self._session = None
-        if self._connection is not None:
+        self.ledger = self._session = None
+        if self._connection is not None and self._asking is not None:
+            self._asking.stop()
             self._connection.stream.ledger = None
 
     def _release_claim(self) -> None:
@@ -221,8 +180,3 @@ class Management:
         for session in self._found.values():
             if session.claimant is self:
                 session.claimant = None
-
-
-def _cancel(call: IDelayedCall | None) -> None:
-    if call is not None and call.active():
-        call.cancel()
